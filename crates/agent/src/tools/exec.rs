@@ -1,0 +1,212 @@
+//! `exec`: a shell command in the workspace, with a time limit and a bounded output.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use providers::ToolSpec;
+use rustix::process::{Pid, Signal};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+
+use super::{Outcome, Risk, Tool, Workbench, arguments};
+
+/// Of the output, what is kept from its beginning and from its end.
+const KEPT: usize = 16 * 1024;
+/// The longest time limit that a call may ask for.
+const LONGEST: Duration = Duration::from_secs(1800);
+
+/// The tool.
+pub(super) struct Exec;
+
+#[derive(Deserialize)]
+struct Arguments {
+    command: String,
+    /// Seconds.
+    #[serde(default)]
+    timeout: Option<u64>,
+}
+
+impl Tool for Exec {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "exec",
+            description: "Run a shell command in the workspace. What it leaves running is ended with it.",
+            parameters: json!({"type": "object", "required": ["command"], "properties": {
+                "command": {"type": "string"},
+                "timeout": {"type": "integer", "minimum": 1, "description": "seconds"},
+            }}),
+        }
+    }
+
+    fn risk(&self) -> Risk {
+        Risk::Executes
+    }
+
+    fn run<'a>(&'a self, call: Value, bench: &'a Workbench) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            match arguments(call) {
+                Ok(call) => exec(call, bench).await,
+                Err(outcome) => outcome,
+            }
+        })
+    }
+}
+
+/// All that a command started: ended when this is dropped, also in the middle.
+struct Group(Pid);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = rustix::process::kill_process_group(self.0, Signal::KILL);
+    }
+}
+
+async fn exec(call: Arguments, bench: &Workbench) -> Outcome {
+    let limit = call.timeout.map_or(bench.time_limit, Duration::from_secs).min(LONGEST);
+    let began = Instant::now();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &call.command]).current_dir(&bench.path).env_clear().envs(bench.env.iter().cloned());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = match command.process_group(0).kill_on_drop(true).spawn() {
+        Ok(it) => it,
+        Err(error) => return Outcome::failed(format!("cannot start /bin/sh: {error}")),
+    };
+    let mut output = Output::default();
+    let ended = tokio::time::timeout(limit, follow(child, &mut output)).await;
+    let details = |status: &str, code: Option<i32>| {
+        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        json!({"status": status, "exitCode": code, "durationMs": took, "cwd": bench.path})
+    };
+    match ended {
+        Err(_) => {
+            let text = format!("{}\n(stopped after its time limit of {} s)", output.text(), limit.as_secs());
+            Outcome { text, is_error: true, details: details("timeout", None) }
+        }
+        Ok(Err(error)) => Outcome::failed(format!("cannot wait for the command: {error}")),
+        Ok(Ok(status)) if status.success() => {
+            Outcome { text: output.text(), is_error: false, details: details("completed", Some(0)) }
+        }
+        Ok(Ok(status)) => {
+            let text = format!("{}\n({status})", output.text());
+            Outcome { text, is_error: true, details: details("failed", status.code()) }
+        }
+    }
+}
+
+/// Waits for the command's end and takes what it prints meanwhile. Dropping this ends all that it started.
+async fn follow(mut child: Child, output: &mut Output) -> io::Result<ExitStatus> {
+    let pid = child.id().and_then(|it| Pid::from_raw(it.try_into().ok()?));
+    let group = pid.map(Group);
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            bytes = next(&mut stdout) => output.add(&bytes),
+            bytes = next(&mut stderr) => output.add(&bytes),
+        }
+    };
+    // It may have left others that hold its output open: they end with it, and then the pipes do.
+    drop(group);
+    while stdout.is_some() {
+        output.add(&next(&mut stdout).await);
+    }
+    while stderr.is_some() {
+        output.add(&next(&mut stderr).await);
+    }
+    status
+}
+
+/// What a pipe has next; the pipe is gone once it is closed, and never ready from then on.
+async fn next(pipe: &mut Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let Some(open) = pipe else { return std::future::pending().await };
+    let mut buffer = vec![0; 8192];
+    let read = open.read(&mut buffer).await.unwrap_or(0);
+    if read == 0 {
+        *pipe = None;
+    }
+    buffer.truncate(read);
+    buffer
+}
+
+/// The beginning and the end of what a command printed, whichever of its two pipes it came by.
+#[derive(Default)]
+struct Output {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    dropped: usize,
+}
+
+impl Output {
+    fn add(&mut self, bytes: &[u8]) {
+        let room = KEPT.saturating_sub(self.head.len()).min(bytes.len());
+        self.head.extend_from_slice(&bytes[..room]);
+        self.tail.extend_from_slice(&bytes[room..]);
+        let over = self.tail.len().saturating_sub(KEPT);
+        self.tail.drain(..over);
+        self.dropped += over;
+    }
+
+    fn text(&self) -> String {
+        let head = String::from_utf8_lossy(&self.head);
+        let tail = String::from_utf8_lossy(&self.tail);
+        match self.dropped {
+            0 => format!("{head}{tail}").trim_end().to_owned(),
+            n => format!("{head}\n(… {n} bytes left out …)\n{tail}").trim_end().to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::bench;
+    use super::*;
+
+    async fn run(bench: &Workbench, call: Value) -> Outcome {
+        Exec.run(call, bench).await
+    }
+
+    #[tokio::test]
+    async fn runs_in_the_workspace_and_tells_how_it_ended() {
+        let home = tempfile::tempdir().expect("a folder");
+        let bench = bench(home.path());
+        let outcome = run(&bench, json!({"command": "pwd; echo err >&2; env"})).await;
+        assert!(!outcome.is_error && outcome.text.contains("err"), "{outcome:?}");
+        assert!(outcome.text.contains(&home.path().display().to_string()));
+        assert!(!outcome.text.contains("HOME="), "nothing but what was given: {}", outcome.text);
+        let outcome = run(&bench, json!({"command": "exit 3"})).await;
+        assert_eq!((outcome.is_error, &outcome.details["exitCode"]), (true, &json!(3)));
+    }
+
+    #[tokio::test]
+    async fn ends_at_its_limit_with_what_it_had_said() {
+        let home = tempfile::tempdir().expect("a folder");
+        let outcome =
+            run(&bench(home.path()), json!({"command": "echo begun; sleep 600", "timeout": 1})).await;
+        assert!(outcome.is_error && outcome.text.starts_with("begun"), "{outcome:?}");
+        assert_eq!(outcome.details["status"], "timeout");
+    }
+
+    #[tokio::test]
+    async fn what_it_leaves_behind_ends_with_it() {
+        let home = tempfile::tempdir().expect("a folder");
+        let outcome = run(&bench(home.path()), json!({"command": "sleep 600 & echo $!"})).await;
+        let pid: i32 = outcome.text.trim().parse().expect("a pid");
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_bounded_and_keeps_both_ends() {
+        let home = tempfile::tempdir().expect("a folder");
+        let outcome =
+            run(&bench(home.path()), json!({"command": "echo first; yes | head -c 3000000; echo last"}))
+                .await;
+        assert!(outcome.text.len() < 2 * KEPT + 200);
+        assert!(outcome.text.starts_with("first") && outcome.text.ends_with("last"));
+    }
+}

@@ -1,0 +1,173 @@
+//! What surrounds the process: its environment, home and working directory, read once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use base::Secret;
+
+/// The variables that a child (a tool, a browser) may have from us. Everything else stays here: our own
+/// environment holds keys, and selects an instance.
+const CHILD_VARIABLES: [&str; 9] =
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "TMPDIR"];
+
+/// The environment as a value. Tests make their own.
+#[derive(Clone)]
+pub struct Ambient {
+    variables: BTreeMap<String, String>,
+    folder: PathBuf,
+}
+
+impl std::fmt::Debug for Ambient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The values hold keys.
+        f.debug_struct("Ambient").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl Ambient {
+    /// Reads the process's surroundings. Variables that are no Unicode are left out.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn read() -> Self {
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self {
+            variables: variables.collect(),
+            folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+        }
+    }
+
+    /// Surroundings made up by a test.
+    pub fn of(variables: &[(&str, &str)], folder: &Path) -> Self {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self { variables: variables.collect(), folder: folder.to_path_buf() }
+    }
+
+    /// A variable that is set and not blank.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|it| !it.trim().is_empty())
+    }
+
+    /// A variable that holds a secret.
+    pub fn secret(&self, name: &str) -> Option<Secret> {
+        self.var(name).and_then(Secret::new)
+    }
+
+    /// Whether a switch is on: `1`, `true`, `yes`, `on` in any case.
+    pub fn switch(&self, name: &str) -> bool {
+        self.var(name)
+            .is_some_and(|it| ["1", "true", "yes", "on"].iter().any(|on| it.trim().eq_ignore_ascii_case(on)))
+    }
+
+    /// The person's home: `OPENCLAW_HOME`, else `HOME`.
+    pub fn home(&self) -> Option<PathBuf> {
+        let named = |name| self.var(name).filter(|it| !matches!(*it, "undefined" | "null"));
+        let system = named("HOME").map(PathBuf::from);
+        match named("OPENCLAW_HOME") {
+            Some(ours) => Some(absolute(ours, system.as_deref(), &self.folder)),
+            None => system,
+        }
+    }
+
+    /// A path as a person writes it: `~` is the home, and a relative one starts at the working directory.
+    pub fn path(&self, text: &str) -> PathBuf {
+        absolute(text, self.home().as_deref(), &self.folder)
+    }
+
+    /// The environment of a child.
+    pub fn child(&self) -> Vec<(String, String)> {
+        self.variables
+            .iter()
+            .filter(|(name, _)| CHILD_VARIABLES.contains(&name.as_str()) || name.starts_with("LC_"))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    /// The environment of another gateway or command of ours, which must resolve its instance by itself:
+    /// all of it, less what selects an instance or authenticates to one.
+    pub fn without_instance(&self) -> Vec<(String, String)> {
+        self.variables
+            .iter()
+            .filter(|(name, _)| !name.starts_with("OPENCLAW_") || name.as_str() == HOST_VARIABLE)
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    /// Adds the keys of a `.env` file in the state folder; what is set already stays. A line that would select
+    /// an instance or its secrets (`OPENCLAW_*`) is ignored: a file must not move the gateway it belongs to.
+    #[must_use]
+    pub fn with_env_file(mut self, file: &Path) -> Self {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        for (name, value) in text.lines().filter_map(assignment) {
+            if !name.starts_with("OPENCLAW_") && self.var(name).is_none() {
+                self.variables.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        self
+    }
+}
+
+/// Names the folder of host-wide records; see [`crate::registry::Host`].
+pub(crate) const HOST_VARIABLE: &str = "OPENCLAW_HOST_DIR";
+
+fn absolute(text: &str, home: Option<&Path>, folder: &Path) -> PathBuf {
+    let text = text.trim();
+    match (text.strip_prefix('~'), home) {
+        (Some(""), Some(home)) => home.to_path_buf(),
+        (Some(rest), Some(home)) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
+        _ => folder.join(text),
+    }
+}
+
+/// `NAME=value` of a `.env` line, quotes taken off; `None` for comments and anything else.
+fn assignment(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim();
+    let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
+    let name = name.trim();
+    let sound = !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
+    let value = value.trim();
+    let bare = ['"', '\'']
+        .into_iter()
+        .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote))
+        .unwrap_or(value);
+    sound.then_some((name, bare))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_read_as_people_write_them() {
+        let it = Ambient::of(&[("HOME", "/home/ada")], Path::new("/srv"));
+        for (text, expected) in
+            [("~", "/home/ada"), ("~/x", "/home/ada/x"), ("/a", "/a"), ("b", "/srv/b"), ("~x", "/srv/~x")]
+        {
+            assert_eq!(it.path(text), Path::new(expected), "{text}");
+        }
+        let moved = Ambient::of(&[("HOME", "/home/ada"), ("OPENCLAW_HOME", "~/other")], Path::new("/"));
+        assert_eq!(moved.home().as_deref(), Some(Path::new("/home/ada/other")));
+    }
+
+    #[test]
+    fn a_child_gets_the_allowed_and_no_key() {
+        let it = Ambient::of(
+            &[("PATH", "/bin"), ("LC_ALL", "C"), ("OPENAI_API_KEY", "k"), ("OPENCLAW_STATE_DIR", "/x")],
+            Path::new("/"),
+        );
+        let names: Vec<_> = it.child().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["LC_ALL", "PATH"]);
+        let names: Vec<_> = it.without_instance().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["LC_ALL", "OPENAI_API_KEY", "PATH"]);
+    }
+
+    #[test]
+    fn an_env_file_adds_keys_and_moves_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join(".env");
+        let text = "# keys\nexport A_KEY=\"one\"\nB_KEY=two\nOPENCLAW_STATE_DIR=/evil\nbad line\n";
+        base::file::replace(&file, text.as_bytes()).expect("writes");
+        let it = Ambient::of(&[("B_KEY", "mine")], Path::new("/")).with_env_file(&file);
+        assert_eq!((it.var("A_KEY"), it.var("B_KEY")), (Some("one"), Some("mine")));
+        assert_eq!(it.var("OPENCLAW_STATE_DIR"), None);
+    }
+}

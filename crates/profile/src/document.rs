@@ -1,0 +1,350 @@
+//! The config document: JSON5 text, read with places, changed without losing a comment.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base::file::{self, FileError};
+use jsonc_parser::ast;
+use jsonc_parser::cst::{CstInputValue, CstRootNode};
+use jsonc_parser::{CollectOptions, ParseOptions};
+use serde_json::{Map, Value};
+
+/// The most bytes that a config file may have.
+const LARGEST: u64 = 2 * 1024 * 1024;
+
+/// One thing wrong with a document, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Keys joined with dots; empty for the document as a whole.
+    pub path: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+    /// From 1; 0 where the place is unknown.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// The line itself, for people.
+    pub excerpt: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.path.is_empty(), self.line) {
+            (true, 0) => write!(f, "{}", self.message),
+            (false, 0) => write!(f, "{}: {}", self.path, self.message),
+            (true, line) => write!(f, "line {line}, column {}: {}", self.column, self.message),
+            (false, line) => {
+                write!(f, "line {line}, column {}: {}: {}", self.column, self.path, self.message)
+            }
+        }
+    }
+}
+
+/// Why there is no document.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// It does not exist.
+    #[error("there is no config file {}", .0.display())]
+    Missing(PathBuf),
+    /// It exists and cannot be read.
+    #[error("cannot read the config file {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is no JSON5, or no object.
+    #[error("the config file {} does not parse: {finding}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        finding: Box<Finding>,
+    },
+}
+
+/// A config document as text, and what it says.
+#[derive(Debug, Clone)]
+pub struct Document {
+    path: PathBuf,
+    text: String,
+    value: Value,
+}
+
+impl Document {
+    /// An empty document that is yet to be written.
+    pub fn fresh(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), text: "{}\n".to_owned(), value: Value::Object(Map::new()) }
+    }
+
+    /// Reads and parses the file.
+    ///
+    /// # Errors
+    /// Tells a missing file from one that cannot be read and one that does not parse.
+    pub fn load(path: &Path) -> Result<Self, Unreadable> {
+        let unreadable = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => Unreadable::Missing(path.to_path_buf()),
+            _ => Unreadable::Io { path: path.to_path_buf(), source },
+        };
+        let size = fs::metadata(path).map_err(unreadable)?.len();
+        if size > LARGEST {
+            let finding = Finding::whole(format!("it has {size} bytes, more than the {LARGEST} allowed"));
+            return Err(Unreadable::Syntax { path: path.to_path_buf(), finding: Box::new(finding) });
+        }
+        Self::parse(path, fs::read_to_string(path).map_err(unreadable)?)
+    }
+
+    /// Parses a text as the document at `path`.
+    ///
+    /// # Errors
+    /// Says where it stops being JSON5.
+    pub fn parse(path: &Path, text: String) -> Result<Self, Unreadable> {
+        let syntax = |finding| Unreadable::Syntax { path: path.to_path_buf(), finding: Box::new(finding) };
+        let value = match jsonc_parser::parse_to_serde_value::<Value>(&text, &options()) {
+            // An empty file says nothing, which is a document.
+            Ok(Value::Null) => Value::Object(Map::new()),
+            Ok(it) => it,
+            Err(error) => {
+                let at = error.range().start;
+                return Err(syntax(Finding::at(&text, at, "", error.kind().to_string())));
+            }
+        };
+        if !value.is_object() {
+            return Err(syntax(Finding::at(
+                &text,
+                0,
+                "",
+                "the document must be an object: { … }".to_owned(),
+            )));
+        }
+        Ok(Self { path: path.to_path_buf(), text, value })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text as it is, or will be, on disk.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What the document says, nothing substituted.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The value at keys joined with dots.
+    pub fn get(&self, path: &str) -> Option<&Value> {
+        path.split('.').try_fold(&self.value, |it, key| it.get(key))
+    }
+
+    /// `gateway.port`, where it is a port.
+    pub fn port(&self) -> Option<u16> {
+        self.get("gateway.port")
+            .and_then(Value::as_u64)
+            .and_then(|it| u16::try_from(it).ok())
+            .filter(|it| *it > 0)
+    }
+
+    /// Puts a value at keys joined with dots, making the objects on the way. Comments, order and everything
+    /// else stay as they are.
+    ///
+    /// # Errors
+    /// When something on the way is there and is no object.
+    pub fn set(&mut self, path: &str, value: &Value) -> Result<(), Finding> {
+        let root = CstRootNode::parse(&self.text, &options())
+            .map_err(|error| Finding::at(&self.text, error.range().start, "", error.kind().to_string()))?;
+        let mut object = root
+            .object_value_or_create()
+            .ok_or_else(|| self.finding("", "the document must be an object: { … }"))?;
+        let mut keys: Vec<&str> = path.split('.').collect();
+        let last = keys.pop().expect("splitting gives at least one part");
+        for (at, key) in keys.iter().enumerate() {
+            object = object.object_value_or_create(key).ok_or_else(|| {
+                self.finding(&keys[..=at].join("."), "this is no object, so nothing can be set inside it")
+            })?;
+        }
+        match object.get(last) {
+            Some(property) => property.set_value(input(value)),
+            None => {
+                object.append(last, input(value));
+            }
+        }
+        *self =
+            Self::parse(&self.path, root.to_string()).map_err(|error| Finding::whole(error.to_string()))?;
+        Ok(())
+    }
+
+    /// Writes the document to its file: whole or not at all, mode 0600.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written.
+    pub fn save(&self) -> Result<(), FileError> {
+        if let Some(folder) = self.path.parent() {
+            file::private_folder(folder)?;
+        }
+        file::replace(&self.path, self.text.as_bytes())
+    }
+
+    /// A finding at the place of a key; at its nearest ancestor that is there where the key is not.
+    pub fn finding(&self, path: &str, message: impl Into<String>) -> Finding {
+        let parsed = jsonc_parser::parse_to_ast(&self.text, &CollectOptions::default(), &options());
+        let at = parsed.ok().and_then(|it| it.value).map_or(0, |root| place(&root, path));
+        Finding::at(&self.text, at, path, message.into())
+    }
+}
+
+impl Finding {
+    /// About the document as a whole.
+    pub fn whole(message: String) -> Self {
+        Self { path: String::new(), message, line: 0, column: 0, excerpt: String::new() }
+    }
+
+    fn at(text: &str, offset: usize, path: &str, message: String) -> Self {
+        let before = base::text::head(text, offset);
+        let line_start = before.rfind('\n').map_or(0, |it| it + 1);
+        let line = text[line_start..].lines().next().unwrap_or_default();
+        Self {
+            path: path.to_owned(),
+            message,
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            excerpt: mask(&base::text::line(line, 160)),
+        }
+    }
+
+    /// The line with a mark below the place, for a terminal.
+    pub fn pointer(&self) -> String {
+        let number = self.line.to_string();
+        let indent = " ".repeat(number.len());
+        // The excerpt was trimmed at its start; the mark moves with it.
+        let mark = " ".repeat(self.column.saturating_sub(1).min(self.excerpt.chars().count()));
+        format!("{indent} |\n{number} | {}\n{indent} | {mark}^", self.excerpt)
+    }
+}
+
+/// A line of a config may hold a secret: what follows a key that sounds like one is masked.
+fn mask(line: &str) -> String {
+    let lower = line.to_ascii_lowercase();
+    let sounds_secret =
+        ["token", "password", "secret", "apikey", "api_key"].iter().any(|it| lower.contains(it));
+    match line.split_once(':') {
+        Some((key, rest)) if sounds_secret && !rest.trim().is_empty() => format!("{key}: ***"),
+        _ => line.to_owned(),
+    }
+}
+
+fn options() -> ParseOptions {
+    ParseOptions { allow_missing_commas: false, ..ParseOptions::default() }
+}
+
+/// Where the value at `path` begins.
+fn place(root: &ast::Value<'_>, path: &str) -> usize {
+    use jsonc_parser::common::Ranged;
+    let mut at = root;
+    let mut offset = root.range().start;
+    for key in path.split('.') {
+        at = match at {
+            ast::Value::Object(object) => {
+                let Some(property) = object.properties.iter().find(|it| it.name.as_str() == key) else {
+                    break;
+                };
+                offset = property.range.start;
+                &property.value
+            }
+            ast::Value::Array(array) => {
+                let Some(element) = key.parse::<usize>().ok().and_then(|it| array.elements.get(it)) else {
+                    break;
+                };
+                offset = element.range().start;
+                element
+            }
+            _ => break,
+        };
+    }
+    offset
+}
+
+fn input(value: &Value) -> CstInputValue {
+    match value {
+        Value::Null => CstInputValue::Null,
+        Value::Bool(it) => CstInputValue::Bool(*it),
+        Value::Number(it) => CstInputValue::Number(it.to_string()),
+        Value::String(it) => CstInputValue::String(it.clone()),
+        Value::Array(it) => CstInputValue::Array(it.iter().map(input).collect()),
+        Value::Object(it) => {
+            CstInputValue::Object(it.iter().map(|(key, it)| (key.clone(), input(it))).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(text: &str) -> Result<Document, Unreadable> {
+        Document::parse(Path::new("/x/openclaw.json"), text.to_owned())
+    }
+
+    #[test]
+    fn reads_what_people_write() {
+        let it = parse("// mine\n{ gateway: { port: 0x4965, mode: 'local', }, n: [1, +2, .5], s: 'a\\\nb' }")
+            .expect("JSON5");
+        assert_eq!(it.port(), Some(18789));
+        assert_eq!(it.get("gateway.mode"), Some(&json!("local")));
+        assert_eq!(it.get("s"), Some(&json!("ab")));
+        assert_eq!(parse("").expect("an empty file says nothing").value(), &json!({}));
+    }
+
+    #[test]
+    fn says_where_it_does_not_parse() {
+        let text = "{\n  gateway: {\n    port: 18789\n    mode: 'local'\n  }\n}\n";
+        let Err(Unreadable::Syntax { finding, .. }) = parse(text) else { panic!("a comma is missing") };
+        assert!((3..=4).contains(&finding.line), "{finding:?}");
+        assert!(parse("[1]").is_err() && parse("{ a: }").is_err() && parse("{a: 1").is_err());
+    }
+
+    #[test]
+    fn a_change_keeps_comments_order_and_what_we_do_not_know() {
+        let text =
+            "{\n  // the port of acme\n  gateway: { port: 1, /* why */ other: 'x' },\n  zebra: [1, 2],\n}\n";
+        let mut it = parse(text).expect("JSON5");
+        it.set("gateway.port", &json!(19001)).expect("set");
+        it.set("gateway.auth.token", &json!("t")).expect("set");
+        it.set("agents.defaults", &json!({"workspace": "/w"})).expect("set");
+        for kept in ["// the port of acme", "/* why */", "other: 'x'", "zebra: [1, 2]", "port: 19001"] {
+            assert!(it.text().contains(kept), "{kept} is gone from {}", it.text());
+        }
+        assert_eq!(it.get("gateway.auth.token"), Some(&json!("t")));
+        assert_eq!(it.get("agents.defaults.workspace"), Some(&json!("/w")));
+        let refused = it.set("zebra.a", &json!(1)).expect_err("an array");
+        assert_eq!(refused.path, "zebra");
+        assert!(refused.excerpt.starts_with("zebra:"), "{refused:?}");
+    }
+
+    #[test]
+    fn a_finding_points_and_shows_no_secret() {
+        let it = parse("{\n  gateway: {\n    auth: {\n      token: 'abc' } } }").expect("JSON5");
+        let finding = it.finding("gateway.auth.token", "too short");
+        assert_eq!((finding.line, finding.column), (4, 7));
+        assert!(!finding.pointer().contains("abc"), "{}", finding.pointer());
+        assert_eq!(it.finding("gateway.auth.mode", "missing").line, 3);
+    }
+
+    #[test]
+    fn is_written_private_and_comes_back() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("new/openclaw.json");
+        assert!(matches!(Document::load(&path), Err(Unreadable::Missing(_))));
+        let mut it = Document::fresh(&path);
+        it.set("gateway.port", &json!(20000)).expect("set");
+        it.save().expect("written");
+        assert_eq!(Document::load(&path).expect("there").port(), Some(20000));
+    }
+}

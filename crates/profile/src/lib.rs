@@ -1,0 +1,22 @@
+//! Which instance this is: its name, folders, ports, claims, and its config document.
+//!
+//! The only reader of the environment, of the home folder and of the working directory. An instance is resolved
+//! once, at the edge of the binary, into an immutable [`Instance`], and passed from there.
+
+pub mod ambient;
+pub mod claims;
+pub mod control;
+pub mod document;
+pub mod folder;
+pub mod instance;
+pub mod listener;
+pub mod name;
+pub mod ports;
+pub mod registry;
+
+pub use ambient::Ambient;
+pub use claims::{Claims, Holder};
+pub use document::{Document, Finding};
+pub use instance::{Instance, Selection};
+pub use name::ProfileName;
+pub use ports::Plan;

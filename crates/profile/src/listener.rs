@@ -1,0 +1,94 @@
+//! Who listens on a TCP port of this machine, where the kernel tells.
+
+use std::fmt;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+
+/// A process that listens on a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The port.
+    pub port: u16,
+    /// Absent where the process belongs to another user, whose files we may not look into.
+    pub pid: Option<u32>,
+    /// The program's path or name.
+    pub program: Option<String>,
+    /// The user's id.
+    pub uid: u32,
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.program, self.pid) {
+            (Some(program), Some(pid)) => write!(f, "{program} (pid {pid}, user {})", self.uid),
+            (None, Some(pid)) => write!(f, "pid {pid} (user {})", self.uid),
+            _ => write!(f, "a process of user {}", self.uid),
+        }
+    }
+}
+
+/// Whether somebody listens on the port on loopback. Binds it for a moment to find out.
+pub fn is_bound(port: u16) -> bool {
+    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err()
+}
+
+/// Who listens on the port; `None` when nobody does, or where there is no `/proc`.
+pub fn who(port: u16) -> Option<Listener> {
+    let (uid, inode) = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .into_iter()
+        .find_map(|table| listening(&fs::read_to_string(table).ok()?, port))?;
+    let pid = owner(inode);
+    let program = pid.and_then(|pid| {
+        let exe = fs::read_link(format!("/proc/{pid}/exe")).map(|it| it.display().to_string());
+        exe.or_else(|_| fs::read_to_string(format!("/proc/{pid}/comm")).map(|it| it.trim().to_owned())).ok()
+    });
+    Some(Listener { port, pid, program, uid })
+}
+
+/// The user and the inode of the socket that listens on `port`, out of a `/proc/net/tcp` table.
+fn listening(table: &str, port: u16) -> Option<(u32, u64)> {
+    const LISTEN: &str = "0A";
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let local = fields.get(1)?.rsplit(':').next()?;
+        let here = u16::from_str_radix(local, 16).ok()? == port && *fields.get(3)? == LISTEN;
+        here.then_some((fields.get(7)?.parse().ok()?, fields.get(9)?.parse().ok()?))
+    })
+}
+
+/// The process that has the socket open.
+fn owner(inode: u64) -> Option<u32> {
+    let wanted = PathBuf::from(format!("socket:[{inode}]"));
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    processes.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok()).find(|pid| {
+        fs::read_dir(format!("/proc/{pid}/fd"))
+            .is_ok_and(|open| open.flatten().any(|it| fs::read_link(it.path()).is_ok_and(|to| to == wanted)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_a_listener_of_ours() {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("binds");
+        let port = socket.local_addr().expect("bound").port();
+        let found = who(port).expect("somebody listens");
+        assert_eq!(found.pid, Some(std::process::id()));
+        assert!(found.program.is_some_and(|it| it.contains("openclaw_profile")));
+        assert!(is_bound(port));
+        drop(socket);
+        assert_eq!(who(port), None);
+    }
+
+    #[test]
+    fn reads_only_listening_sockets_out_of_the_table() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+                        0: 0100007F:4965 00000000:0000 01 00000000:00000000 00:00000000 00000000  1000        0 11 1\n\
+                        1: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1001        0 22 1\n";
+        assert_eq!(listening(table, 18789), Some((1001, 22)));
+        assert_eq!(listening(table, 18790), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! Events: their names, who may hear them, and the payloads of a turn.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Scope;
+
+/// What happened, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// Still here; every connection, at the policy's interval.
+    Tick,
+    /// The health snapshot changed.
+    Health,
+    /// The gateway stops.
+    Shutdown,
+    /// A turn's steps: lifecycle, text, tools.
+    Agent,
+    /// A turn as a conversation shows it.
+    Chat,
+}
+
+/// How a slow client is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenSlow {
+    /// The event is left out; the client sees a gap in `seq`.
+    Skip,
+    /// The connection is closed: without this event the client would be wrong for good.
+    Close,
+}
+
+impl Name {
+    /// Every event there is, in the order in which `hello-ok` lists them.
+    pub const ALL: [Name; 5] = [Name::Tick, Name::Health, Name::Shutdown, Name::Agent, Name::Chat];
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Name::Tick => "tick",
+            Name::Health => "health",
+            Name::Shutdown => "shutdown",
+            Name::Agent => "agent",
+            Name::Chat => "chat",
+        }
+    }
+
+    /// What a connection must hold to hear it; `None` for everybody.
+    pub fn scope(self) -> Option<Scope> {
+        match self {
+            Name::Tick | Name::Health | Name::Shutdown => None,
+            Name::Agent | Name::Chat => Some(Scope::Read),
+        }
+    }
+}
+
+/// The event before any other: `{nonce, ts}`.
+pub const CHALLENGE: &str = "connect.challenge";
+
+/// `chat`: a turn as a conversation shows it. One terminal state a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Chat {
+    /// The run; equals the caller's idempotency key.
+    pub run_id: String,
+    /// Canonical.
+    pub session_key: String,
+    /// The agent that answers.
+    pub agent_id: String,
+    /// Counts the run's events, shared with `agent`.
+    pub seq: u64,
+    /// How far it is.
+    pub state: ChatState,
+    /// With `delta`: what was added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta_text: Option<String>,
+    /// The assistant's message so far, or as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Value>,
+    /// With `final` and `aborted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<String>,
+    /// With `error`: for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<String>,
+    /// With `error`: `timeout`, `rate_limit`, `context_length`, `unknown`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_kind: Option<String>,
+    /// With `error`: provider, model, HTTP status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_detail: Option<Value>,
+}
+
+/// How far a turn is, as a conversation shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChatState {
+    /// More text.
+    Delta,
+    /// Done.
+    Final,
+    /// Stopped by somebody.
+    Aborted,
+    /// Failed.
+    Error,
+    /// A state of a newer gateway.
+    #[serde(other)]
+    Other,
+}
+
+impl ChatState {
+    /// Whether nothing follows in this run.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, ChatState::Final | ChatState::Aborted | ChatState::Error)
+    }
+}
+
+/// `agent`: one step of a turn.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Agent {
+    /// The run.
+    pub run_id: String,
+    /// `lifecycle`, `assistant`, `tool`.
+    pub stream: String,
+    /// Of the stream's shape.
+    pub data: Value,
+    /// From 1, by one, within the run.
+    pub seq: u64,
+    /// Unix milliseconds.
+    pub ts: u64,
+    /// Canonical.
+    pub session_key: String,
+    /// The transcript's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// The agent that answers.
+    pub agent_id: String,
+    /// Whether nobody asked for this turn.
+    pub is_heartbeat: bool,
+}

@@ -1,0 +1,179 @@
+//! `health`, `status`: how the gateway is.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Method, Scope};
+
+/// `health`: the cheap answer; every connection may ask.
+pub enum Health {}
+
+impl Method for Health {
+    const NAME: &'static str = "health";
+    const SCOPE: Option<Scope> = None;
+    type Params = HealthParams;
+    type Reply = HealthReply;
+}
+
+/// `params` of `health`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct HealthParams {
+    /// Look afresh instead of answering from what is known.
+    #[serde(default)]
+    pub probe: bool,
+}
+
+/// `payload` of `health`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthReply {
+    /// Whether the gateway can do its work.
+    pub ok: bool,
+    /// Unix milliseconds.
+    pub ts: u64,
+    /// How long the answer took to make.
+    pub duration_ms: u64,
+    /// Who answers, so that nobody takes one gateway for another.
+    pub instance: InstanceInfo,
+    /// By channel id.
+    pub channels: Map<String, Value>,
+    /// Channel ids in order.
+    pub channel_order: Vec<String>,
+    /// Names for people, by channel id.
+    pub channel_labels: Map<String, Value>,
+    /// Of the default agent; 0 where no heartbeat runs.
+    pub heartbeat_seconds: u64,
+    /// The agent of a request that names none.
+    pub default_agent_id: String,
+    /// Each agent with its sessions.
+    pub agents: Vec<AgentHealth>,
+    /// Of the default agent.
+    pub sessions: SessionsHealth,
+    /// What is wrong, for people. Empty when `ok`.
+    pub problems: Vec<String>,
+}
+
+/// Which gateway this is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceInfo {
+    /// The name, such as `main`.
+    pub name: String,
+    /// The process.
+    pub pid: u32,
+    /// The base port.
+    pub port: u16,
+    /// Unix milliseconds of its start.
+    pub since: u64,
+    /// Of the program.
+    pub version: String,
+}
+
+/// One agent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentHealth {
+    /// Its id.
+    pub agent_id: String,
+    /// Whether requests that name no agent go to it.
+    pub is_default: bool,
+    /// `{enabled, …}`.
+    pub heartbeat: Value,
+    /// Its conversations.
+    pub sessions: SessionsHealth,
+}
+
+/// How many conversations, and where.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SessionsHealth {
+    /// The database.
+    pub path: String,
+    /// All of them.
+    pub count: u64,
+    /// The newest.
+    pub recent: Vec<RecentSession>,
+}
+
+/// A conversation in a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentSession {
+    /// Canonical.
+    pub key: String,
+    /// Unix milliseconds.
+    pub updated_at: u64,
+    /// Milliseconds since.
+    pub age: u64,
+}
+
+/// `status`: what runs, for an operator's overview.
+pub enum Status {}
+
+impl Method for Status {
+    const NAME: &'static str = "status";
+    const SCOPE: Option<Scope> = Some(Scope::Read);
+    type Params = StatusParams;
+    type Reply = StatusReply;
+}
+
+/// `params` of `status`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusParams {
+    /// Whether `channelSummary` is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include_channel_summary: Option<bool>,
+}
+
+/// `payload` of `status`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusReply {
+    /// Of the program.
+    pub runtime_version: String,
+    /// Who answers.
+    pub instance: InstanceInfo,
+    /// Milliseconds since the gateway was ready.
+    pub uptime_ms: u64,
+    /// `{defaultAgentId, agents: […]}`.
+    pub heartbeat: Value,
+    /// A line a channel.
+    pub channel_summary: Vec<String>,
+    /// Texts that wait for the next turn.
+    pub queued_system_events: Vec<String>,
+    /// The model that a new turn would ask.
+    pub model: ModelStatus,
+    /// Connections on the control plane, the caller's included.
+    pub connections: u64,
+    /// Turns that run or wait now.
+    pub active_runs: u64,
+    /// The conversations.
+    pub sessions: SessionsStatus,
+}
+
+/// The model that a new turn would ask.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelStatus {
+    /// `provider/model`.
+    pub primary: String,
+    /// Where that choice came from, for people: a config key, a variable's name, a local server.
+    pub source: String,
+    /// False while nothing but the built-in offline model is there.
+    pub configured: bool,
+}
+
+/// The conversations.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionsStatus {
+    /// The databases.
+    pub paths: Vec<String>,
+    /// All of them.
+    pub count: u64,
+    /// `{model, contextTokens}`.
+    pub defaults: Value,
+    /// The newest, as rows of `sessions.list`.
+    pub recent: Vec<Value>,
+    /// `{agentId, path, count, recent}`.
+    pub by_agent: Vec<Value>,
+}

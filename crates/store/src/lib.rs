@@ -1,0 +1,60 @@
+//! Sessions, transcripts and runs on disk: one SQLite file in a folder that is given, with one writer.
+//!
+//! Everything here blocks until the disk has it; the gateway gives it a thread of its own. What a call has
+//! returned survives a crash and a power cut, and a call that failed has changed nothing.
+
+mod error;
+mod migrate;
+mod open;
+mod runs;
+mod sessions;
+#[cfg(test)]
+mod tests;
+mod transcripts;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+pub use error::StoreError;
+pub use runs::{Accepted, NewRun, Run, RunEnd, RunStatus};
+pub use sessions::{Session, SessionPage, SessionQuery};
+pub use transcripts::{Record, StoredRecord};
+
+/// Name of the database in its folder.
+pub const FILE: &str = "gateway.sqlite";
+
+/// The open database of one gateway.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens the database in `folder`, making or migrating it as needed. The folder must exist.
+    ///
+    /// # Errors
+    /// A file of another program or of a newer version is refused and left as it is; so is a damaged one. The
+    /// caller must hold the gateway's lock: this does not look for other writers.
+    pub fn open(folder: &Path) -> Result<Store, StoreError> {
+        let path = folder.join(FILE);
+        let connection = open::on_disk(&path)?;
+        Ok(Store { connection, path })
+    }
+
+    /// An empty database that is gone with the value; for the tests of whoever uses this crate.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn open_in_memory() -> Result<Store, StoreError> {
+        let path = PathBuf::from(":memory:");
+        let connection = open::in_memory(&path)?;
+        Ok(Store { connection, path })
+    }
+
+    /// Gives an SQLite error its meaning: `what` was tried, as in "cannot `list the sessions`".
+    fn failed(&self, what: &'static str) -> impl Fn(rusqlite::Error) -> StoreError + use<> {
+        error::of(what, &self.path)
+    }
+}

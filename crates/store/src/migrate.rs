@@ -1,0 +1,82 @@
+//! The schema, forward only. Its version is the `user_version` of the file.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// Marks the file as ours: "OCgw".
+pub(crate) const APPLICATION_ID: u32 = 0x4f43_6777;
+
+/// The schema version that this code reads and writes.
+pub(crate) const VERSION: u32 = STEPS.len() as u32;
+
+/// Step `n` leads from version `n` to version `n + 1`. A step that was released never changes.
+const STEPS: &[&str] = &[FIRST];
+
+/// A session keeps its key for life, and gets a new transcript with every reset. A run's message leaves `runs`
+/// for the transcript when the run starts.
+const FIRST: &str = "
+CREATE TABLE transcripts (
+    number INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL UNIQUE,
+    session_key TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE sessions (
+    key TEXT PRIMARY KEY NOT NULL,
+    transcript INTEGER NOT NULL UNIQUE REFERENCES transcripts (number),
+    agent_id TEXT NOT NULL,
+    label TEXT,
+    model TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0,
+    message_count INTEGER NOT NULL DEFAULT 0,
+    aborted_last_run INTEGER NOT NULL DEFAULT 0,
+    last_message TEXT
+) STRICT;
+CREATE INDEX sessions_by_update ON sessions (updated_at);
+
+CREATE TABLE records (
+    number INTEGER PRIMARY KEY,
+    transcript INTEGER NOT NULL REFERENCES transcripts (number),
+    seq INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    run_id TEXT,
+    role TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    message TEXT NOT NULL,
+    UNIQUE (transcript, seq)
+) STRICT;
+
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL UNIQUE,
+    session_key TEXT NOT NULL REFERENCES sessions (key),
+    transcript INTEGER REFERENCES transcripts (number),
+    status TEXT NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    error TEXT,
+    message TEXT
+) STRICT;
+CREATE INDEX runs_unfinished ON runs (number) WHERE status IN ('queued', 'running');
+";
+
+/// Brings the schema to [`VERSION`], all steps in one transaction. True when there was anything to do.
+pub(crate) fn to_newest(connection: &mut Connection, version: u32) -> rusqlite::Result<bool> {
+    let missing = STEPS.get(version as usize..).unwrap_or_default();
+    if missing.is_empty() {
+        return Ok(false);
+    }
+    let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
+    for step in missing {
+        transaction.execute_batch(step)?;
+    }
+    // The first commit of a file names its owner, so that no file of ours is ever without a name.
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(true)
+}

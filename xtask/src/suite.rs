@@ -52,27 +52,19 @@ pub(crate) fn cargo(root: &Path) -> Command {
 }
 
 fn tests(root: &Path, components: &Components, filters: &[String]) -> anyhow::Result<()> {
-    let variables = components.variables();
-    let nextest =
-        cargo(root).args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !nextest.is_ok_and(|it| it.success()) {
-        return step("tests", || {
-            let mut command = cargo(root);
-            command.args(["test", "--workspace", "--"]).args(filters).envs(variables);
-            succeed(&mut command)
-        });
-    }
     if filters.is_empty() {
-        // Before the tests, and quiet: nextest does not know them, and its own summary shall be the last.
+        // Before the tests, so that the runner closes on how many tests there were, and not on how many examples.
         step("examples in the documentation", || {
             succeed(cargo(root).args(["test", "--workspace", "--doc", "--quiet"]))
         })?;
     }
-    step("tests", || {
-        let mut command = cargo(root);
-        command.args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(filters).envs(variables);
-        succeed(&mut command)
-    })
+    let nextest =
+        cargo(root).args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let runner: &[&str] = match nextest {
+        Ok(status) if status.success() => &["nextest", "run", "--workspace", "--no-fail-fast", "--"],
+        _ => &["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast", "--"],
+    };
+    step("tests", || succeed(cargo(root).args(runner).args(filters).envs(components.variables())))
 }
 
 fn deny(root: &Path, components: &Components) -> anyhow::Result<()> {

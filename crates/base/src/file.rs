@@ -86,6 +86,17 @@ pub fn create_if_missing(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
     replace(path, bytes).map(|()| true)
 }
 
+/// Renames `path` to `path.1`, which goes: the way a log makes room.
+///
+/// # Errors
+/// When the folder is not writable.
+#[expect(clippy::disallowed_methods, reason = "the one file that renames onto a path")]
+pub fn put_aside(path: &Path) -> Result<(), FileError> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".1");
+    fs::rename(path, aside).map_err(FileError::of("put aside", path))
+}
+
 /// Makes a folder and its missing parents, each 0700. What exists keeps its mode.
 ///
 /// # Errors

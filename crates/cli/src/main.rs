@@ -1,1 +1,37 @@
-fn main(){}
+//! The `openclaw` command: reads the command line and the surroundings, resolves the instance, runs one command.
+
+mod app;
+mod cli;
+mod client;
+mod commands;
+mod failure;
+mod printer;
+mod quickstart;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use profile::Ambient;
+
+use crate::app::App;
+use crate::cli::Cli;
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+fn main() -> ExitCode {
+    let ambient = Ambient::read();
+    let cli = match Cli::try_parse() {
+        Ok(it) => it,
+        Err(error) => return Printer::usage(&error),
+    };
+    let printer = Printer::new(&ambient, cli.no_color);
+    let json = cli.command.wants_json();
+    let app = App::new(ambient, cli.selection(), cli.log_level, printer);
+    match commands::run(&app, cli.command) {
+        Ok(code) => code,
+        Err(failure) => {
+            let failure: Failure = failure.of(app.known_name());
+            app.printer.failure(&failure, json)
+        }
+    }
+}

@@ -1,1 +1,32 @@
-//! placeholder
+//! The daemon: everything wired, supervised and served.
+//!
+//! The one crate that knows instances, agents, models and the control plane. [`run`] is one gateway, from its
+//! claims to their release.
+
+mod archive;
+mod audience;
+mod boot;
+mod commands;
+pub mod config;
+mod connection;
+mod device;
+mod driver;
+mod handshake;
+mod http;
+mod keys;
+mod limits;
+mod log;
+mod methods;
+mod models;
+mod runs;
+mod server;
+pub mod setup;
+mod state;
+mod supervisor;
+mod table;
+mod teller;
+
+pub use boot::{Boot, StartError, run};
+
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -82,6 +82,11 @@ impl Ambient {
             .collect()
     }
 
+    /// The whole environment, for a process of ours that is given this one.
+    pub fn everything(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The environment of another gateway or command of ours, which must resolve its instance by itself:
     /// all of it, less what selects an instance or authenticates to one.
     pub fn without_instance(&self) -> Vec<(String, String)> {

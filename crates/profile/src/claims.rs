@@ -102,18 +102,22 @@ impl Claims {
         Self { me, folder: folder.to_path_buf(), held: Vec::new() }
     }
 
-    /// Claims what every gateway needs: its state folder, its config file, and the ports of its plan.
+    /// Claims the state folder: the instance's own lock, taken before anything in the folder is touched.
+    ///
+    /// # Errors
+    /// Names who holds it.
+    pub fn take_folder(&mut self) -> Result<(), Refused> {
+        self.take(Claim::StateFolder(self.me.state_dir.clone()))
+    }
+
+    /// Claims the config file and the ports of the plan.
     ///
     /// # Errors
     /// Names the first thing that another gateway holds, and who that is. What was claimed before it is
     /// released with this value.
-    pub fn take_instance(&mut self, config: &Path, plan: &Plan) -> Result<(), Refused> {
-        self.take(Claim::StateFolder(self.me.state_dir.clone()))?;
+    pub fn take_config_and_ports(&mut self, config: &Path, plan: &Plan) -> Result<(), Refused> {
         self.take(Claim::Config(config.to_path_buf()))?;
-        for (role, port) in plan.fixed() {
-            self.take(Claim::Port(role, port))?;
-        }
-        Ok(())
+        plan.fixed().into_iter().try_for_each(|(role, port)| self.take(Claim::Port(role, port)))
     }
 
     /// Claims one thing, at once or not at all.
@@ -135,11 +139,6 @@ impl Claims {
         let _ = lock.set_len(0).and_then(|()| lock.write_all(text.as_bytes()));
         self.held.push(Held { path, lock });
         Ok(())
-    }
-
-    /// Releases everything and says what it was released from, for the log.
-    pub fn release(self) -> usize {
-        self.held.len()
     }
 
     /// The state folder's lock is in the folder itself: it may be reached from another home, and then by way of
@@ -206,17 +205,18 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let plan = Plan::of(20000).expect("good");
         let mut main = claims(home.path(), "main");
-        main.take_instance(&home.path().join("main.json"), &plan).expect("all free");
+        main.take_folder().expect("free");
+        main.take_config_and_ports(&home.path().join("main.json"), &plan).expect("all free");
 
         let near = Plan::of(20002).expect("good");
         let mut rescue = claims(home.path(), "rescue");
-        let refused = rescue.take_instance(&home.path().join("rescue.json"), &near).expect_err("overlaps");
+        let refused =
+            rescue.take_config_and_ports(&home.path().join("rescue.json"), &near).expect_err("overlaps");
         let text = refused.to_string();
         assert!(text.starts_with("gateway port 20002 is held by instance main (pid "), "{text}");
 
         let mut twin = claims(home.path(), "main");
-        let text =
-            twin.take_instance(&home.path().join("x.json"), &near).expect_err("one folder").to_string();
+        let text = twin.take_folder().expect_err("one folder").to_string();
         assert!(text.starts_with("state folder ") && text.contains("held by instance main"), "{text}");
     }
 

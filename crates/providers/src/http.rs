@@ -14,7 +14,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::ErrorKind;
 
@@ -139,10 +139,12 @@ impl Body {
         Ok(all)
     }
 
-    /// As much of it as comes, up to [`LONGEST_ERROR`]: an error is worth telling even when it breaks off.
-    pub async fn start(mut self, idle: Duration) -> Vec<u8> {
+    /// As much of it as comes within `bound`, up to [`LONGEST_ERROR`]: an error is worth telling even when it
+    /// breaks off.
+    pub async fn start(mut self, bound: Duration) -> Vec<u8> {
+        let deadline = Instant::now() + bound;
         let mut start = Vec::new();
-        while let Ok(Some(bytes)) = self.chunk(idle).await {
+        while let Ok(Some(bytes)) = self.chunk(deadline.saturating_duration_since(Instant::now())).await {
             let room = LONGEST_ERROR - start.len();
             start.extend_from_slice(&bytes[..bytes.len().min(room)]);
             if start.len() == LONGEST_ERROR {
@@ -150,6 +152,13 @@ impl Body {
             }
         }
         start
+    }
+
+    /// Reads over what little may follow within `bound`, so that the connection can serve the next question.
+    pub async fn drain(mut self, bound: Duration) {
+        let rest = async { while let Ok(Some(_)) = self.chunk(bound).await {} };
+        // What is not over by then costs a new connection, and nothing else.
+        let _ = timeout(bound, rest).await;
     }
 }
 

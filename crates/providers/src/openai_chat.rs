@@ -3,6 +3,7 @@
 mod answer;
 mod assembly;
 mod models;
+mod quirks;
 mod refusal;
 mod request;
 #[cfg(test)]
@@ -22,6 +23,10 @@ use hyper::{Method, Request, Uri};
 use crate::http::{self, Failure, Http};
 use crate::{DeltaStream, ErrorKind, ModelError, ModelInfo, ModelRequest, Provider};
 use answer::Reading;
+use quirks::Quirks;
+
+/// How long to wait for the words of an error, whose status is known already.
+const ERROR: Duration = Duration::from_secs(10);
 
 /// Where a provider is, and how patient to be with it.
 #[derive(Debug, Clone)]
@@ -79,7 +84,8 @@ impl OpenAiChat {
                 .map_err(|_| BadUrl { provider: settings.id.clone(), problem: "is not a URL" })
         };
         let (chat, models) = (url("/chat/completions")?, url("/models")?);
-        Ok(Self(Arc::new(Endpoint { chat, models, settings, http: Http::new(connect) })))
+        let quirks = Quirks::of(&chat);
+        Ok(Self(Arc::new(Endpoint { chat, models, quirks, settings, http: Http::new(connect) })))
     }
 }
 
@@ -125,13 +131,14 @@ struct Endpoint {
     settings: Settings,
     chat: Uri,
     models: Uri,
+    quirks: Quirks,
     http: Http,
 }
 
 impl Endpoint {
     /// Sends the question and waits for the head of the answer.
     async fn begin(self: &Arc<Self>, request: &ModelRequest) -> Result<Box<Reading>, ModelError> {
-        let body = request::body(request).to_string();
+        let body = request::body(request, self.quirks).to_string();
         let mut head = self.head(Method::POST, &self.chat)?;
         head.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -156,10 +163,9 @@ impl Endpoint {
         Ok(request)
     }
 
-    /// The header that carries the key. Anthropic takes a bearer for the compatible chat, and only its own header
-    /// for the list of models.
+    /// The header that carries the key.
     fn credential(&self, url: &Uri, key: &str) -> (HeaderName, String) {
-        if models::is_anthropic(url) && *url == self.models {
+        if self.quirks.lists_like_anthropic && *url == self.models {
             return (HeaderName::from_static("x-api-key"), key.to_owned());
         }
         (AUTHORIZATION, format!("Bearer {key}"))
@@ -173,7 +179,7 @@ impl Endpoint {
             return Ok(answer);
         }
         let (status, headers) = (answer.status, answer.headers);
-        let body = answer.body.start(self.settings.idle).await;
+        let body = answer.body.start(self.settings.idle.min(ERROR)).await;
         let refusal = refusal::of_answer(status, &headers, &body);
         let mut error = self.error(refusal.kind, &refusal.words);
         error.status = Some(status.as_u16());

@@ -40,38 +40,61 @@ impl Script {
     }
 
     /// Answers one connection with the pieces as they are and closes it; gives the request.
-    pub(crate) async fn answer(&self, pieces: &[&str]) -> String {
-        let (_socket, request) = self.begin(pieces).await;
-        request
+    pub(crate) fn answer(&self, pieces: &[&str]) -> impl Future<Output = String> + use<'_> {
+        let pieces = owned(pieces);
+        async move { self.begin(&pieces).await.1 }
     }
 
     /// Like [`Script::answer`], but says nothing more and waits until the client closes the connection.
-    pub(crate) async fn hang(&self, pieces: &[&str]) {
-        let (mut socket, _) = self.begin(pieces).await;
-        // A reset is a close as well.
-        while socket.read(&mut [0; 256]).await.is_ok_and(|n| n > 0) {}
+    pub(crate) fn hang(&self, pieces: &[&str]) -> impl Future<Output = ()> + use<'_> {
+        let pieces = owned(pieces);
+        async move {
+            let (mut socket, _) = self.begin(&pieces).await;
+            // A reset is a close as well.
+            while socket.read(&mut [0; 256]).await.is_ok_and(|n| n > 0) {}
+        }
     }
 
     /// A stream of the pieces, each in an HTTP chunk of its own so that it arrives by itself.
-    pub(crate) async fn stream(&self, pieces: &[&str]) -> String {
+    pub(crate) fn stream(&self, pieces: &[&str]) -> impl Future<Output = String> + use<'_> {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
                     transfer-encoding: chunked\r\nconnection: close\r\n\r\n";
-        let chunks: Vec<_> = pieces.iter().map(|it| format!("{:x}\r\n{it}\r\n", it.len())).collect();
-        let all: Vec<_> =
-            [head].into_iter().chain(chunks.iter().map(String::as_str)).chain(["0\r\n\r\n"]).collect();
-        self.answer(&all).await
+        let mut all = vec![head.to_owned()];
+        all.extend(pieces.iter().map(|it| format!("{:x}\r\n{it}\r\n", it.len())));
+        all.push("0\r\n\r\n".to_owned());
+        async move { self.begin(&all).await.1 }
     }
 
-    async fn begin(&self, pieces: &[&str]) -> (TcpStream, String) {
+    /// Answers two questions on one connection.
+    pub(crate) async fn answer_twice(&self, answer: &str) {
+        let (mut socket, _) = self.begin(&[answer.to_owned()]).await;
+        request(&mut socket).await;
+        socket.write_all(answer.as_bytes()).await.expect("a client that reads");
+    }
+
+    /// Speaks first, whatever the client wants, and closes.
+    pub(crate) async fn interrupt(&self, words: &str) {
+        let (mut socket, _) = self.listener.accept().await.expect("a connection");
+        socket.write_all(words.as_bytes()).await.expect("a client that reads");
+    }
+
+    async fn begin(&self, pieces: &[String]) -> (TcpStream, String) {
         let (mut socket, _) = self.listener.accept().await.expect("a connection");
         let request = request(&mut socket).await;
         socket.set_nodelay(true).expect("an open socket");
         for piece in pieces {
-            socket.write_all(piece.as_bytes()).await.expect("a client that reads");
+            // A client that has read enough may have gone.
+            if socket.write_all(piece.as_bytes()).await.is_err() {
+                break;
+            }
             tokio::task::yield_now().await;
         }
         (socket, request)
     }
+}
+
+fn owned(pieces: &[&str]) -> Vec<String> {
+    pieces.iter().map(|it| (*it).to_owned()).collect()
 }
 
 /// An answer in one piece.
@@ -92,7 +115,7 @@ pub(crate) fn question() -> ModelRequest {
 
 /// Everything up to the end, within a bound that no test reaches.
 pub(crate) async fn all(stream: DeltaStream) -> Vec<Result<Delta, ModelError>> {
-    let all = tokio::time::timeout(Duration::from_secs(20), stream.collect());
+    let all = tokio::time::timeout(Duration::from_secs(60), stream.collect());
     all.await.expect("the stream ends")
 }
 

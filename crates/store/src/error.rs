@@ -134,6 +134,10 @@ pub(crate) fn of(what: &'static str, path: &Path) -> impl Fn(rusqlite::Error) ->
     let path = path.to_path_buf();
     move |source| {
         let path = path.clone();
+        // The columns have strict types: only damage makes one unreadable.
+        if let rusqlite::Error::FromSqlConversionFailure(_, _, found) = &source {
+            return StoreError::Corrupt { path, found: found.to_string() };
+        }
         let extended = source.sqlite_error().map(|it| it.extended_code);
         match source.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => StoreError::Full { what, path },

@@ -256,7 +256,7 @@ fn history_is_the_newest_in_order_and_previews_are_short() {
 fn the_files_are_for_the_owner_alone() {
     let folder = folder();
     let path = folder.path().join(FILE);
-    fs::File::create(&path).expect("an empty file");
+    base::file::replace(&path, b"").expect("an empty file");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("too open");
     let mut store = open(folder.path());
     store.ensure_session("main", "a", None).expect("made");
@@ -337,6 +337,7 @@ fn damage_is_told_as_damage() {
     let mut garbled = whole.clone();
     garbled[4096..].fill(0xa5);
     check(&garbled);
+    check(&file_after("UPDATE records SET message = '{' WHERE seq = 9"));
 }
 
 #[test]

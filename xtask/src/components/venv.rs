@@ -33,7 +33,7 @@ impl Venv {
         // The environment's Python is a link to the one that made it.
         place.join("bin/python").exists()
             && self.path(folder).exists()
-            && self.packages.iter().all(|it| is_installed(it))
+            && self.packages.iter().all(is_installed)
     }
 
     /// Makes it anew with the given Python.
@@ -57,7 +57,7 @@ impl Venv {
             run(command, &log).with_context(|| {
                 let lines: Vec<String> = commands.iter().map(|it| format!("    {}", it.join(" "))).collect();
                 format!(
-                    "{} is missing ({}); run, where there is a network:\n{}\nhere it failed",
+                    "missing: {} ({}); run, where there is a network:\n{}\nhere it failed",
                     self.packages.join(" and "),
                     self.what_for,
                     lines.join("\n")

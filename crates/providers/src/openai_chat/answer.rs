@@ -18,6 +18,10 @@ use crate::{Delta, ErrorKind, ModelError};
 /// connection open.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// How long to wait for the end of the body after the end of the answer. It nearly always came along, and without
+/// it the connection could not be used again.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// An answer whose head was a success.
 pub(super) struct Reading {
     endpoint: Arc<Endpoint>,
@@ -90,7 +94,9 @@ impl Reading {
         };
         for event in &events {
             if self.take_event(event)? {
-                self.body = None;
+                if let Some(body) = self.body.take() {
+                    body.drain(LINGER).await;
+                }
                 return Ok(());
             }
         }

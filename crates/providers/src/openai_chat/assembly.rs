@@ -74,7 +74,7 @@ impl Assembly {
         let mut calls: Vec<_> =
             self.calls.drain(..).enumerate().filter_map(|(n, it)| it.whole(n + 1)).collect();
         if is_cut {
-            calls.retain(|it| serde_json::from_str::<serde::de::IgnoredAny>(&it.arguments).is_ok());
+            calls.retain(|it| serde_json::from_str::<Value>(&it.arguments).is_ok());
         }
         let stop = if stop == StopReason::Stop && !calls.is_empty() { StopReason::ToolUse } else { stop };
         ready.extend(calls.into_iter().map(Delta::Call));
@@ -244,7 +244,7 @@ mod tests {
             &["ContentFilter"],
         );
         let whole = json!({"choices": [{"message": {"content": "all"}, "finish_reason": "stop"}]});
-        check(&[whole.clone()], &["all", "Stop"]);
+        check(std::slice::from_ref(&whole), &["all", "Stop"]);
         check(&[delta(json!({"content": "all"})), whole], &["all", "Stop"]);
     }
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::Method;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
-use hyper::{Method, Uri};
 use serde_json::Value;
 
 use super::Endpoint;
@@ -23,18 +23,13 @@ const WINDOWS: &[&str] = &[
 pub(super) async fn list(endpoint: &Endpoint) -> Result<Vec<ModelInfo>, ModelError> {
     let mut head = endpoint.head(Method::GET, &endpoint.models)?;
     head.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-    if is_anthropic(&endpoint.models) {
+    if endpoint.quirks.lists_like_anthropic {
         let version = HeaderName::from_static("anthropic-version");
         head.headers_mut().insert(version, HeaderValue::from_static("2023-06-01"));
     }
     let answer = endpoint.send(head.map(|()| Full::new(Bytes::new()))).await?;
     let body = answer.body.whole(endpoint.settings.idle).await.map_err(|it| endpoint.failed(&it))?;
     parse(&body).ok_or_else(|| endpoint.error(ErrorKind::Garbage, "it did not answer with a list of models"))
-}
-
-/// Whether this is Anthropic's own host, whose list has headers of its own.
-pub(super) fn is_anthropic(url: &Uri) -> bool {
-    url.host() == Some("api.anthropic.com")
 }
 
 /// `{"data": [...]}`, or the bare list that Together sends. Ollama without models sends `null` for the list.

@@ -2,24 +2,27 @@
 
 use serde_json::{Map, Value, json};
 
+use super::quirks::Quirks;
 use crate::{Message, ModelRequest, ToolCall, ToolSpec};
 
 /// The JSON body of a chat completion.
-pub(super) fn body(request: &ModelRequest) -> Value {
+pub(super) fn body(request: &ModelRequest, quirks: Quirks) -> Value {
     let system = (!request.system.is_empty()).then(|| json!({"role": "system", "content": request.system}));
     let messages: Vec<Value> = system.into_iter().chain(request.messages.iter().map(message)).collect();
     let mut body = json!({
         "model": request.model,
         "messages": messages,
         "stream": true,
-        "stream_options": {"include_usage": true},
     });
+    if quirks.asks_for_usage {
+        body["stream_options"] = json!({"include_usage": true});
+    }
     // Some servers refuse an empty list of tools.
     if !request.tools.is_empty() {
         body["tools"] = request.tools.iter().map(tool).collect();
     }
     if let Some(tokens) = request.max_tokens {
-        body["max_tokens"] = tokens.into();
+        body[quirks.max_tokens] = tokens.into();
     }
     body
 }
@@ -70,8 +73,12 @@ mod tests {
         ModelRequest { model, system, messages, tools: Vec::new(), max_tokens: None }
     }
 
+    fn plain(request: &ModelRequest) -> Value {
+        body(request, Quirks::default())
+    }
+
     fn check(message: Message, expected: Value) {
-        assert_eq!(body(&request(vec![message]))["messages"], json!([expected]));
+        assert_eq!(plain(&request(vec![message]))["messages"], json!([expected]));
     }
 
     #[test]
@@ -79,7 +86,7 @@ mod tests {
         let expected = json!({
             "model": "m", "messages": [], "stream": true, "stream_options": {"include_usage": true},
         });
-        assert_eq!(body(&request(Vec::new())), expected);
+        assert_eq!(plain(&request(Vec::new())), expected);
     }
 
     #[test]
@@ -89,7 +96,7 @@ mod tests {
         request.max_tokens = Some(9);
         request.tools =
             vec![ToolSpec { name: "read", description: "d", parameters: json!({"type": "object"}) }];
-        let body = body(&request);
+        let body = plain(&request);
         assert_eq!(body["messages"][0], json!({"role": "system", "content": "be kind"}));
         assert_eq!(body["max_tokens"], 9);
         assert_eq!(
@@ -99,6 +106,15 @@ mod tests {
                 "function": {"name": "read", "description": "d", "parameters": {"type": "object"}},
             }])
         );
+    }
+
+    #[test]
+    fn quirks_change_the_fields() {
+        let mut request = request(Vec::new());
+        request.max_tokens = Some(9);
+        let quirks = Quirks { asks_for_usage: false, max_tokens: "other", ..Quirks::default() };
+        let expected = json!({"model": "m", "messages": [], "stream": true, "other": 9});
+        assert_eq!(body(&request, quirks), expected);
     }
 
     #[test]

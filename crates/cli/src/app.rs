@@ -1,0 +1,94 @@
+//! What every command is given: the surroundings, the instance when it is asked for, and where to print.
+
+use std::cell::OnceCell;
+use std::io;
+use std::time::Duration;
+
+use profile::{Ambient, Instance, Selection};
+
+use crate::client::{Client, NoAnswer};
+use crate::failure::{Failure, Kind};
+use crate::printer::Printer;
+
+/// The longest that a command waits for a gateway where it names no time.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One run of the binary. Nothing is opened before a command asks for it.
+pub(crate) struct App {
+    /// The environment, home and folder.
+    pub(crate) ambient: Ambient,
+    /// `--log-level`.
+    pub(crate) log_level: Option<String>,
+    /// Where to print.
+    pub(crate) printer: Printer,
+    selection: Selection,
+    instance: OnceCell<Instance>,
+}
+
+impl App {
+    /// Puts it together.
+    pub(crate) fn new(
+        ambient: Ambient,
+        selection: Selection,
+        log_level: Option<String>,
+        printer: Printer,
+    ) -> Self {
+        Self { ambient, log_level, printer, selection, instance: OnceCell::new() }
+    }
+
+    /// The instance that the command is about.
+    pub(crate) fn instance(&self) -> Result<&Instance, Failure> {
+        if let Some(it) = self.instance.get() {
+            return Ok(it);
+        }
+        let resolved = Instance::resolve(&self.ambient, &self.selection).map_err(|error| {
+            let hint = error.remedy();
+            let failure = Failure::new(Kind::Usage, format!("[openclaw] {error}"));
+            match hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })?;
+        Ok(self.instance.get_or_init(|| resolved))
+    }
+
+    /// The instance's name, once it is known.
+    pub(crate) fn known_name(&self) -> Option<&str> {
+        self.instance.get().map(|it| it.name.as_str())
+    }
+
+    /// A connection to the instance's gateway.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let instance = self.instance()?;
+        Client::connect(&instance.state_dir, PATIENCE).map_err(|error| no_answer(instance, &error))
+    }
+}
+
+/// Why the instance's gateway cannot be asked, and what to do.
+pub(crate) fn no_answer(instance: &Instance, error: &NoAnswer) -> Failure {
+    let command = instance.command();
+    match error {
+        NoAnswer::NotRunning(source) => {
+            let folder = instance.state_dir.display();
+            let failure = Failure::new(Kind::Failed, format!("no gateway is running in {folder}"));
+            if source.kind() == io::ErrorKind::PermissionDenied {
+                return Failure::new(
+                    Kind::Failed,
+                    format!("the control socket in {folder} may not be used: {source}"),
+                )
+                .hint("act as the user who runs this gateway");
+            }
+            failure.hint(format!("start it with: {command} gateway"))
+        }
+        NoAnswer::Deaf(limit) => Failure::new(
+            Kind::Again,
+            format!("the gateway runs but did not answer within {} s", limit.as_secs_f32()),
+        )
+        .hint(format!("look at its log: {}", instance.state_dir.join("logs/gateway.log").display())),
+        NoAnswer::Broken(words) => {
+            Failure::new(Kind::Failed, format!("the gateway's answer makes no sense: {words}"))
+                .hint("it may be of another version; restart it with this one")
+        }
+        NoAnswer::Refused(refusal) => Failure::new(Kind::Failed, refusal.message.clone()),
+    }
+}

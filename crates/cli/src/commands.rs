@@ -1,0 +1,27 @@
+//! The commands, a file each.
+
+pub(crate) mod agent;
+pub(crate) mod gateway;
+pub(crate) mod health;
+pub(crate) mod overview;
+pub(crate) mod setup;
+pub(crate) mod status;
+
+use std::process::ExitCode;
+
+use crate::app::App;
+use crate::cli::Command;
+use crate::failure::Failure;
+use crate::quickstart;
+
+/// Runs one.
+pub(crate) fn run(app: &App, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Quickstart(args) => quickstart::run(app, &args),
+        Command::Setup(args) => setup::run(app, &args),
+        Command::Gateway(args) => gateway::run(app, args),
+        Command::Status(args) => status::run(app, &args),
+        Command::Health(args) => health::run(app, &args),
+        Command::Agent(args) => agent::run(app, &args),
+    }
+}

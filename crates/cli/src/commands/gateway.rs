@@ -1,0 +1,65 @@
+//! `gateway`: run it, ask it, call it.
+
+pub(crate) mod call;
+pub(crate) mod run;
+pub(crate) mod status;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use self::call::CallArgs;
+use self::run::RunArgs;
+use self::status::GatewayStatusArgs;
+use super::health::{self, HealthArgs};
+use crate::app::App;
+use crate::failure::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  openclaw --profile main gateway --port 18789
+  openclaw --profile main gateway status
+  openclaw --profile main gateway call chat.history --params '{\"sessionKey\": \"main\"}'";
+
+/// Run this instance's gateway here, or look into it
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct GatewayArgs {
+    #[command(subcommand)]
+    command: Option<GatewayCommand>,
+
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// What there is to do with a gateway.
+#[derive(Debug, Subcommand)]
+enum GatewayCommand {
+    Run(RunArgs),
+    Status(GatewayStatusArgs),
+    Health(HealthArgs),
+    Call(CallArgs),
+}
+
+impl GatewayArgs {
+    /// Whether the answer is for a program.
+    pub(crate) fn wants_json(&self) -> bool {
+        match &self.command {
+            Some(GatewayCommand::Status(it)) => it.json,
+            Some(GatewayCommand::Health(it)) => it.json,
+            Some(GatewayCommand::Call(it)) => it.json,
+            Some(GatewayCommand::Run(_)) | None => false,
+        }
+    }
+}
+
+/// Runs it.
+pub(crate) fn run(app: &App, args: GatewayArgs) -> Result<ExitCode, Failure> {
+    match args.command {
+        None => run::run(app, args.run),
+        Some(GatewayCommand::Run(args)) => run::run(app, args),
+        Some(GatewayCommand::Status(args)) => status::run(app, &args),
+        Some(GatewayCommand::Health(args)) => health::run(app, &args),
+        Some(GatewayCommand::Call(args)) => call::run(app, &args),
+    }
+}

@@ -1,0 +1,114 @@
+//! `gateway status`: the gateway of this instance, its config and its port.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use profile::Instance;
+use profile::listener::{self, Listener};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::commands::overview::{self, Overview};
+use crate::failure::{Failure, Kind};
+use crate::printer::Tone;
+
+const EXAMPLES: &str = "\
+Examples:
+  openclaw --profile main gateway status
+  openclaw gateway status --require-rpc      exit code 1 when the gateway does not answer";
+
+/// Say whether the gateway of this instance runs, where, and by which config
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct GatewayStatusArgs {
+    /// Print JSON for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Fail when the gateway does not answer
+    #[arg(long)]
+    require_rpc: bool,
+
+    /// Milliseconds to wait for the gateway
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    timeout: u64,
+}
+
+/// Runs it.
+pub(crate) fn run(app: &App, args: &GatewayStatusArgs) -> Result<ExitCode, Failure> {
+    let instance = app.instance()?;
+    let seen = overview::look(instance, Duration::from_millis(args.timeout));
+    let listener = seen.port.and_then(|(port, _)| listener::who(port));
+    if args.json {
+        app.printer.json(&as_json(instance, &seen, listener.as_ref()));
+    } else {
+        tell(app, instance, &seen, listener.as_ref());
+    }
+    let failed = args.require_rpc && seen.gateway.is_err();
+    Ok(if failed { Kind::Failed.code() } else { ExitCode::SUCCESS })
+}
+
+fn tell(app: &App, instance: &Instance, seen: &Overview, listener: Option<&Listener>) {
+    let port = match seen.port {
+        Some((port, source)) => format!("127.0.0.1:{port} (from {source})"),
+        None => "none yet".to_owned(),
+    };
+    let rpc = match &seen.gateway {
+        Ok(up) => {
+            let took = up.latency.as_secs_f64() * 1000.0;
+            format!("{} (pid {}, {took:.1} ms)", app.printer.paint(Tone::Good, "ok"), up.status.instance.pid)
+        }
+        Err(error) => app.printer.paint(Tone::Bad, &error.to_string()),
+    };
+    let listening = match (&seen.gateway, listener) {
+        (_, None) => "nobody".to_owned(),
+        (Ok(up), Some(it)) if it.pid == Some(up.status.instance.pid) => it.to_string(),
+        (_, Some(it)) => app.printer.paint(Tone::Bad, &format!("{it}, which is not this instance")),
+    };
+    let valid = if seen.config.is_empty() { "" } else { " (does not parse)" };
+    app.printer.facts(&[
+        ("Instance", app.printer.paint(Tone::Strong, &instance.name)),
+        ("RPC", rpc),
+        ("Gateway", port),
+        ("Listening", listening),
+        ("Control", profile::control::path(&instance.state_dir).display().to_string()),
+        ("Config", format!("{}{valid}", instance.config_path.display())),
+        ("Log", instance.state_dir.join("logs/gateway.log").display().to_string()),
+    ]);
+}
+
+fn as_json(instance: &Instance, seen: &Overview, listener: Option<&Listener>) -> Value {
+    let port = seen.port.map(|(port, _)| port);
+    let url = port.map(|it| format!("ws://127.0.0.1:{it}"));
+    let valid = seen.has_config && seen.config.is_empty();
+    let issues: Vec<_> = seen.config.iter().map(ToString::to_string).collect();
+    let listeners: Vec<_> = listener
+        .iter()
+        .map(|it| json!({"pid": it.pid, "command": it.program, "user": it.uid, "address": "127.0.0.1"}))
+        .collect();
+    let pid = seen.gateway.as_ref().ok().map(|it| it.status.instance.pid);
+    json!({
+        "instance": {"name": instance.name, "stateDir": instance.state_dir, "pid": pid},
+        "config": {"cli": {
+            "path": instance.config_path, "exists": seen.has_config, "valid": valid, "issues": issues,
+        }},
+        "gateway": {
+            "bindMode": "loopback",
+            "bindHost": "127.0.0.1",
+            "port": port,
+            "portSource": seen.port.map(|(_, source)| source),
+            "probeUrl": url,
+        },
+        "port": {
+            "port": port,
+            "status": if listener.is_some() { "busy" } else { "free" },
+            "listeners": listeners,
+            "hints": seen.stranger.as_ref().map(|it| vec![format!("{it} is not this instance")]).unwrap_or_default(),
+        },
+        "rpc": {
+            "ok": pid.is_some(),
+            "url": profile::control::path(&instance.state_dir),
+            "error": seen.gateway.as_ref().err().map(ToString::to_string),
+        },
+    })
+}

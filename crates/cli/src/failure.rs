@@ -1,0 +1,148 @@
+//! Why a command failed: for people, for programs, and for whoever reads exit codes.
+
+use std::process::ExitCode;
+
+use gateway::StartError;
+
+/// The kind of a failure; it decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It could not be done.
+    Failed,
+    /// The command line, or what the environment says against it.
+    Usage,
+    /// What is needed is held by somebody else.
+    Held,
+    /// A fault of this program.
+    Fault,
+    /// It may work later.
+    Again,
+    /// The configuration, or the place it is kept in.
+    Config,
+}
+
+impl Kind {
+    /// 1 failed, 64 usage, 69 held, 70 our fault, 75 try again, 78 configuration.
+    pub(crate) fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Kind::Failed => 1,
+            Kind::Usage => 64,
+            Kind::Held => 69,
+            Kind::Fault => 70,
+            Kind::Again => 75,
+            Kind::Config => 78,
+        })
+    }
+
+    /// The word for programs.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Kind::Failed => "failed",
+            Kind::Usage => "usage",
+            Kind::Held => "held",
+            Kind::Fault => "fault",
+            Kind::Again => "try_again",
+            Kind::Config => "config",
+        }
+    }
+}
+
+/// One failure.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What kind.
+    pub(crate) kind: Kind,
+    /// What was wrong, where.
+    pub(crate) message: String,
+    /// More lines about it: findings, an excerpt.
+    pub(crate) details: Vec<String>,
+    /// What to do.
+    pub(crate) hints: Vec<String>,
+    /// Which instance it is about.
+    pub(crate) instance: Option<String>,
+}
+
+impl Failure {
+    /// A failure.
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), details: Vec::new(), hints: Vec::new(), instance: None }
+    }
+
+    /// A failure out of an error with its causes.
+    pub(crate) fn from_error(kind: Kind, error: &dyn std::error::Error) -> Self {
+        Self::new(kind, chain(error))
+    }
+
+    /// Adds what to do.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Names the instance, unless it is named already.
+    pub(crate) fn of(mut self, instance: Option<&str>) -> Self {
+        self.instance = self.instance.or_else(|| instance.map(str::to_owned));
+        self
+    }
+
+    /// Why a gateway did not start, and what to do about it. `command` is how this instance is addressed.
+    pub(crate) fn start(error: &StartError, command: &str) -> Self {
+        let failure = Self::from_error(start_kind(error), error);
+        match error {
+            StartError::Folder(it) => failure.hint(it.remedy()),
+            StartError::Held(profile::claims::Refused::Held { claim, .. }) => failure.hint(match claim {
+                profile::claims::Claim::Port(..) => "choose another port with --port; keep 20 between base ports",
+                _ => "that gateway is this instance, or shares its files: stop it first, or use another profile",
+            }),
+            StartError::PortTaken { .. } => {
+                failure.hint("it is no gateway of yours: stop it, or choose another port with --port")
+            }
+            StartError::NoPort => failure.hint(format!("run: {command} setup")),
+            StartError::ConfigGone(path) => failure
+                .hint(format!("put {} back, or make a new one: {command} setup", path.display())),
+            StartError::Unreadable(it) => unreadable(failure, it),
+            StartError::Config { findings, .. } => with_findings(failure, findings)
+                .hint(format!("`{command} setup` adds what is missing and keeps what is there")),
+            StartError::Setup(gateway::setup::SetupError::Config(it)) => unreadable(failure, it),
+            _ => failure,
+        }
+    }
+}
+
+fn start_kind(error: &StartError) -> Kind {
+    match error {
+        StartError::Held(profile::claims::Refused::Held { .. }) | StartError::PortTaken { .. } => Kind::Held,
+        StartError::System { .. } => Kind::Fault,
+        _ => Kind::Config,
+    }
+}
+
+/// Shows the line that does not parse.
+pub(crate) fn unreadable(mut failure: Failure, error: &profile::document::Unreadable) -> Failure {
+    if let profile::document::Unreadable::Syntax { finding, .. } = error
+        && finding.line > 0
+    {
+        failure.details.extend(finding.pointer().lines().map(str::to_owned));
+        return failure.hint("correct the file at that place; it was not changed");
+    }
+    failure
+}
+
+fn with_findings(mut failure: Failure, findings: &[profile::Finding]) -> Failure {
+    for finding in findings {
+        failure.details.push(finding.to_string());
+    }
+    failure
+}
+
+/// An error with all its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(it) = source {
+        text.push_str(": ");
+        text.push_str(&it.to_string());
+        source = it.source();
+    }
+    text
+}

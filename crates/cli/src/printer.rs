@@ -1,0 +1,128 @@
+//! The only place that prints: data to stdout, all else to stderr, colours only on a terminal.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use profile::Ambient;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::failure::{Failure, Kind};
+
+/// What is taken for a terminal's width where nobody tells.
+const WIDTH: u16 = 100;
+
+/// How a piece of text is shown on a terminal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Tone {
+    /// Stands out.
+    Strong,
+    /// Stands back.
+    Faint,
+    /// All is well.
+    Good,
+    /// Something is not.
+    Bad,
+}
+
+/// Prints.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    colours: bool,
+}
+
+impl Printer {
+    /// A printer for these surroundings.
+    pub(crate) fn new(ambient: &Ambient, no_color: bool) -> Self {
+        let wanted = !no_color && ambient.var("NO_COLOR").is_none() && ambient.var("TERM") != Some("dumb");
+        Self { colours: wanted && io::stdout().is_terminal() }
+    }
+
+    /// What the command line reader has to say: help and version are answers, the rest is a mistake.
+    pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+        // A closed pipe has nobody to tell.
+        let _ = error.print();
+        if error.use_stderr() { Kind::Usage.code() } else { ExitCode::SUCCESS }
+    }
+
+    /// A line of data.
+    pub(crate) fn line(self, text: &str) {
+        let _ = writeln!(io::stdout(), "{text}");
+    }
+
+    /// A piece of a line of data, at once.
+    pub(crate) fn piece(self, text: &str) {
+        let mut out = io::stdout();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// A line about what is done.
+    pub(crate) fn note(self, text: &str) {
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// Data for programs.
+    pub(crate) fn json(self, value: &impl Serialize) {
+        let text = serde_json::to_string_pretty(value).expect("what we print always writes");
+        self.line(&text);
+    }
+
+    /// Names and values, one pair a line.
+    pub(crate) fn facts(self, facts: &[(&str, String)]) {
+        let widest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        for (name, value) in facts {
+            let name = self.paint(Tone::Faint, &format!("{name:<widest$}"));
+            self.line(&format!("{name}  {value}"));
+        }
+    }
+
+    /// A table that fits the terminal.
+    pub(crate) fn table(self, head: &[&str], rows: Vec<Vec<String>>) {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width());
+        table.set_header(head.to_vec());
+        table.add_rows(rows);
+        self.line(&table.to_string());
+    }
+
+    /// A text in a tone, where there are colours.
+    pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
+        if !self.colours {
+            return text.to_owned();
+        }
+        let code = match tone {
+            Tone::Strong => "1",
+            Tone::Faint => "2",
+            Tone::Good => "32",
+            Tone::Bad => "31",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    /// A failure: one line that says what, lines that say more, lines that say what to do.
+    pub(crate) fn failure(self, failure: &Failure, as_json: bool) -> ExitCode {
+        let instance = failure.instance.as_deref();
+        if as_json {
+            self.json(&json!({"ok": false, "error": {
+                "type": failure.kind.word(), "message": failure.message, "details": failure.details,
+                "hints": failure.hints, "instance": instance,
+            }}));
+        }
+        let about = instance.map(|it| format!("instance {it}: ")).unwrap_or_default();
+        self.note(&format!("error: {about}{}", failure.message));
+        for line in &failure.details {
+            self.note(&format!("  {line}"));
+        }
+        for hint in &failure.hints {
+            self.note(&format!("  → {hint}"));
+        }
+        failure.kind.code()
+    }
+}
+
+fn width() -> u16 {
+    let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |it| it.ws_col);
+    if columns == 0 { WIDTH } else { columns }
+}

@@ -1,0 +1,347 @@
+//! One gateway from its claims to their release.
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::Entry;
+use agent::turn::Stop;
+use base::{Secret, clock};
+use profile::claims::Refused;
+use profile::document::Unreadable;
+use profile::folder::{self, BadFolder};
+use profile::listener::{self, Listener};
+use profile::ports::BadBase;
+use profile::registry::Record;
+use profile::{Ambient, Claims, Document, Finding, Instance, Plan, control};
+use protocol::event::{Name, WhenSlow};
+use serde_json::json;
+use store::{Record as Stored, RunStatus};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::VERSION;
+use crate::archive::Archive;
+use crate::config::{self, Config};
+use crate::setup::{SetupError, Wishes, setup};
+use crate::state::{Access, Gateway, Parts, chain};
+use crate::supervisor::Stage;
+use crate::{log, methods, server};
+
+/// How long each stage of the stop may take before its tasks are cut off.
+const STOP_BUDGET: Duration = Duration::from_secs(5);
+
+/// What a gateway is started with.
+#[derive(Debug, Clone)]
+pub struct Boot {
+    /// Which instance.
+    pub instance: Instance,
+    /// What surrounds it.
+    pub ambient: Ambient,
+    /// `--port`; goes before the environment and the config.
+    pub port: Option<u16>,
+    /// `--token`; goes before the config.
+    pub token: Option<Secret>,
+    /// `--log-level`; goes before the config.
+    pub log_level: Option<String>,
+}
+
+/// Why a gateway did not start. Nothing of it is left then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] BadFolder),
+    /// Another gateway holds what this one needs.
+    #[error(transparent)]
+    Held(#[from] Refused),
+    /// A program that is no gateway of ours holds the port.
+    #[error("port {port} is taken by {}", listener.as_ref().map_or_else(|| "another program".to_owned(), ToString::to_string))]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// Who, where the kernel tells.
+        listener: Option<Box<Listener>>,
+    },
+    /// The port leaves no room for the others.
+    #[error(transparent)]
+    Port(#[from] BadBase),
+    /// Neither flag, environment nor config names a port.
+    #[error("this instance has no port yet: neither --port nor gateway.port names one")]
+    NoPort,
+    /// The config is gone although the instance has run before.
+    #[error("the config file {} is gone", .0.display())]
+    ConfigGone(PathBuf),
+    /// The config does not parse, or cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The config is not one that a gateway can run with.
+    #[error("the config file {} keeps the gateway from starting", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// All that is wrong.
+        findings: Vec<Finding>,
+    },
+    /// A new instance could not be set up.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The system refused something that is normally there.
+    #[error("cannot {what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}
+
+/// Runs a gateway until it is asked to stop by SIGTERM or SIGINT. `say` is told what a person should know before
+/// there is a log.
+///
+/// # Errors
+/// Says what kept it from starting.
+pub fn run(boot: Boot, say: impl Fn(&str)) -> Result<(), StartError> {
+    let ready = claim(boot, &say)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(system("make a runtime"))?.block_on(serve(ready))
+}
+
+/// A gateway that holds all that it needs.
+struct Claimed {
+    parts: Parts,
+    claims: Claims,
+    sockets: Vec<TcpListener>,
+    control: UnixListener,
+}
+
+fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
+    let Boot { instance, ambient, port, token, log_level } = boot;
+    folder::prepare(&instance.state_dir)?;
+    let mut claims = Claims::new(&instance.host.claims(), &instance.name, &instance.state_dir);
+    claims.take_folder()?;
+    let document = document(&instance, &ambient, port, say)?;
+    let ambient = ambient.with_env_file(&instance.state_dir.join(".env"));
+    let (config, warnings) = read(&document, &ambient)?;
+    let port = port
+        .or(instance.env_port)
+        .or(config.gateway.port)
+        .or(instance.default_port)
+        .ok_or(StartError::NoPort)?;
+    let secret = access(&document, &config, &ambient, token)?;
+    claims.take_config_and_ports(&instance.config_path, &Plan::of(port)?)?;
+    let sockets = bind(port)?;
+    let control = control::listen(&instance.state_dir).map_err(system("listen on the control socket"))?;
+    let level = config::level(log_level.as_deref().unwrap_or(&config.logging.level));
+    let level = level.unwrap_or(tracing::level_filters::LevelFilter::INFO);
+    if let Err(error) = log::begin(&instance.state_dir, level) {
+        say(&format!("there is no log file: {}", chain(&error)));
+    }
+    for finding in warnings {
+        warn!("config: {finding}");
+    }
+    let archive = Archive::new(&instance.state_dir).map_err(system("start the store's thread"))?;
+    let parts = Parts { instance, ambient, config, port, secret, archive };
+    Ok(Claimed { parts, claims, sockets, control })
+}
+
+/// The config; a new instance is given one, as `setup` does.
+fn document(
+    instance: &Instance,
+    ambient: &Ambient,
+    port: Option<u16>,
+    say: &impl Fn(&str),
+) -> Result<Document, StartError> {
+    let path = &instance.config_path;
+    match Document::load(path) {
+        Ok(it) => return Ok(it),
+        Err(Unreadable::Missing(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // With a new token and no settings, a gateway that has run before would be another one.
+    if instance.state_dir.join(store::FILE).exists() {
+        return Err(StartError::ConfigGone(path.clone()));
+    }
+    let report = setup(instance, ambient, &Wishes { port, workspace: None })?;
+    say(&format!(
+        "instance {} is new: made {} with a new token and port {}",
+        instance.name,
+        path.display(),
+        report.port
+    ));
+    Ok(Document::load(path)?)
+}
+
+fn read(document: &Document, ambient: &Ambient) -> Result<(Config, Vec<Finding>), StartError> {
+    let wrong = |findings| StartError::Config { path: document.path().to_path_buf(), findings };
+    let read = config::read(document, ambient).map_err(wrong)?;
+    Ok((read.config, read.warnings))
+}
+
+/// The shared secret. Without one the gateway stays closed: it does not start.
+fn access(
+    document: &Document,
+    config: &Config,
+    ambient: &Ambient,
+    flag: Option<Secret>,
+) -> Result<Access, StartError> {
+    let auth = &config.gateway.auth;
+    let by_default = if auth.password.is_some() && auth.token.is_none() { "password" } else { "token" };
+    let method = if auth.mode.as_deref().unwrap_or(by_default) == "password" { "password" } else { "token" };
+    let secret = if method == "password" {
+        auth.password.clone().or_else(|| ambient.secret("OPENCLAW_GATEWAY_PASSWORD"))
+    } else {
+        flag.or_else(|| auth.token.clone()).or_else(|| ambient.secret("OPENCLAW_GATEWAY_TOKEN"))
+    };
+    let secret = secret.ok_or_else(|| {
+        let words = format!(
+            "is not set; set gateway.auth.{method} or OPENCLAW_GATEWAY_{}, or let `setup` make a token",
+            method.to_uppercase()
+        );
+        let findings = vec![document.finding(&format!("gateway.auth.{method}"), words)];
+        StartError::Config { path: document.path().to_path_buf(), findings }
+    })?;
+    Ok(Access { method, secret })
+}
+
+fn bind(port: u16) -> Result<Vec<TcpListener>, StartError> {
+    let v4 = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).map_err(|error| {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            StartError::PortTaken { port, listener: listener::who(port).map(Box::new) }
+        } else {
+            StartError::System { what: "listen on the gateway's port", source: error }
+        }
+    })?;
+    // Some machines have no IPv6; IPv4 alone is a whole gateway.
+    let v6 = TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).ok();
+    Ok(std::iter::once(v4).chain(v6).collect())
+}
+
+async fn serve(claimed: Claimed) -> Result<(), StartError> {
+    let Claimed { parts, claims, sockets, control } = claimed;
+    let gateway = Arc::new(Gateway::new(parts));
+    // Before it says that it is ready: whoever waits for that may stop it at once.
+    let asked = asked_to_stop().map_err(system("listen for signals"))?;
+    listen(&gateway, sockets, control).map_err(system("serve the sockets"))?;
+    record(&gateway);
+    let pid = std::process::id();
+    info!("listening on ws://127.0.0.1:{} (PID {pid})", gateway.port);
+    info!(instance = gateway.instance.name, state = %gateway.instance.state_dir.display(), "ready");
+    let late = gateway.clone();
+    gateway.supervisor.start(Stage::Intake, "look back", |_| async move { look_back(&late).await });
+    let signal = asked.await;
+    info!("stopping on {signal}");
+    stop(gateway).await;
+    drop(claims);
+    Ok(())
+}
+
+fn listen(gateway: &Arc<Gateway>, sockets: Vec<TcpListener>, control: UnixListener) -> io::Result<()> {
+    let table = Arc::new(methods::table());
+    for socket in sockets {
+        socket.set_nonblocking(true)?;
+        let socket = tokio::net::TcpListener::from_std(socket)?;
+        let (own, table) = (gateway.clone(), table.clone());
+        gateway.supervisor.start(Stage::Intake, "TCP listener", |stop| server::tcp(own, table, socket, stop));
+    }
+    control.set_nonblocking(true)?;
+    let control = tokio::net::UnixListener::from_std(control)?;
+    let own = gateway.clone();
+    gateway
+        .supervisor
+        .start(Stage::Intake, "control socket", |stop| server::control(own, table, control, stop));
+    Ok(())
+}
+
+/// Tells the rest of the machine where this instance is.
+fn record(gateway: &Gateway) {
+    let instance = &gateway.instance;
+    let record = Record {
+        name: instance.name.clone(),
+        profile: instance.profile.as_ref().map(ToString::to_string),
+        state_dir: instance.state_dir.clone(),
+        config_path: instance.config_path.clone(),
+        port: gateway.port,
+        pid: Some(std::process::id()),
+        since: Some(gateway.since),
+        version: VERSION.to_owned(),
+    };
+    if let Err(error) = instance.host.write(&record) {
+        // Nothing depends on it but the listing.
+        warn!("the instance cannot be recorded for others to see: {}", chain(&error));
+    }
+}
+
+/// What the last process left undone: turns that it was in the middle of are told as such, once.
+async fn look_back(gateway: &Gateway) {
+    if !gateway.archive.path().exists() {
+        return;
+    }
+    let at = clock::now_ms();
+    let told = gateway.archive.with(move |store| store.interrupt_unfinished(|run| notice(run, at))).await;
+    match told {
+        Ok(runs) => {
+            for run in runs {
+                warn!(
+                    run = run.run_id,
+                    session = run.session_key,
+                    "was interrupted by the end of the last process"
+                );
+            }
+        }
+        Err(error) => warn!("{}", gateway.store_refusal("unfinished turns were not looked for", &error)),
+    }
+    gateway.look_at_sessions().await;
+}
+
+fn notice(run: &store::Run, at: u64) -> Stored {
+    let what = match run.status {
+        RunStatus::Queued => "before this message was answered",
+        _ => "in the middle of this answer",
+    };
+    let text =
+        format!("The gateway ended {what}. Nothing after the last line above was kept; please ask again.");
+    let entry = Entry::Notice { text };
+    Stored { role: entry.role().to_owned(), message: entry.to_message(at), at }
+}
+
+/// Ends with the name of the signal that asks for the stop.
+fn asked_to_stop() -> io::Result<impl Future<Output = &'static str>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    })
+}
+
+/// No new work, then the work in hand, then those who wait for it; then what it was saved in.
+async fn stop(gateway: Arc<Gateway>) {
+    let payload = json!({"reason": "stopped", "restartExpectedMs": null});
+    gateway.audience.tell(Name::Shutdown, &payload, WhenSlow::Close);
+    gateway.runs.stop_all(Stop::Shutdown);
+    let overran = gateway.supervisor.stop(STOP_BUDGET).await;
+    for name in &overran {
+        warn!(task = name, "was cut off: it did not stop in {} s", STOP_BUDGET.as_secs());
+    }
+    let folder = gateway.instance.state_dir.clone();
+    match Arc::try_unwrap(gateway) {
+        Ok(gateway) => gateway.archive.close(),
+        // A task that was cut off holds the rest; the end of the process closes it.
+        Err(_) if !overran.is_empty() => {}
+        Err(_) => warn!("the store was still in use at the end"),
+    }
+    // The next start would remove it as well.
+    let _ = std::fs::remove_file(control::path(&folder));
+    info!("stopped");
+}

@@ -1,0 +1,308 @@
+//! One WebSocket connection: the challenge, the hello, then requests in and responses and events out.
+
+use std::borrow::Cow;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use base::clock;
+use bytes::Bytes;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use protocol::connect::CAP_TOOL_EVENTS;
+use protocol::error::close;
+use protocol::event::{CHALLENGE, Name, WhenSlow};
+use protocol::frame::{self, NotARequest, read_request};
+use protocol::{Refusal, connect};
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, interval_at, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::audience::{Client, Outbox};
+use crate::handshake::{self, Admitted, Refused};
+use crate::limits::{BEFORE_AUTH_BYTES, HANDSHAKE, PING, POLICY, REQUESTS};
+use crate::server::{Entry, Pass};
+use crate::table::Caller;
+
+type Socket = WebSocketStream<Gate>;
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(entry: &Entry, upgraded: Upgraded, pass: Pass, stop: CancellationToken) {
+    let left = Arc::new(AtomicUsize::new(BEFORE_AUTH_BYTES));
+    let gate = Gate { io: TokioIo::new(upgraded), left: left.clone() };
+    // Ten thousand idle connections must not hold buffers that none of them fills.
+    let limits = WebSocketConfig::default()
+        .read_buffer_size(4096)
+        .write_buffer_size(0)
+        .max_message_size(Some(POLICY.max_payload))
+        .max_frame_size(Some(POLICY.max_payload));
+    let mut socket = WebSocketStream::from_raw_socket(gate, Role::Server, Some(limits)).await;
+    let id = uuid::Uuid::new_v4().to_string();
+    let greeted = stop.run_until_cancelled(timeout(HANDSHAKE, greet(entry, &mut socket, &id, &left))).await;
+    match greeted {
+        Some(Ok(Ok(admitted))) => {
+            left.store(usize::MAX, Ordering::Relaxed);
+            drop(pass);
+            talk(entry, socket, &id, admitted, stop).await;
+        }
+        Some(Ok(Err(why))) => turn_away(&mut socket, &why).await,
+        Some(Err(_)) => turn_away(&mut socket, &Gone::closing(close::NORMAL, "")).await,
+        None => turn_away(&mut socket, &Gone::closing(close::RESTART, "service restart")).await,
+    }
+}
+
+/// Why a connection ends: what is said before, and the close frame.
+struct Gone {
+    response: Option<String>,
+    code: u16,
+    reason: String,
+}
+
+impl Gone {
+    fn closing(code: u16, reason: &str) -> Self {
+        Self { response: None, code, reason: reason.to_owned() }
+    }
+}
+
+async fn turn_away(socket: &mut Socket, why: &Gone) {
+    if let Some(text) = &why.response
+        && socket.send(Message::text(text.as_str())).await.is_err()
+    {
+        return;
+    }
+    close_socket(socket, why.code, &why.reason).await;
+}
+
+async fn close_socket(socket: &mut Socket, code: u16, reason: &str) {
+    let reason = base::text::head(reason, close::REASON_BYTES).to_owned();
+    let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from(reason) };
+    // The peer may be gone or deaf; it is closed either way.
+    let bye = async {
+        let _ = socket.close(Some(frame)).await;
+        // Waits for its close, so that what was said before is not lost in a reset.
+        while let Some(Ok(_)) = socket.next().await {}
+    };
+    let _ = timeout(std::time::Duration::from_secs(1), bye).await;
+}
+
+/// The challenge, the `connect`, the hello.
+async fn greet(entry: &Entry, socket: &mut Socket, id: &str, left: &AtomicUsize) -> Result<Admitted, Gone> {
+    let nonce = uuid::Uuid::new_v4().to_string();
+    let challenge = to_raw_value(&json!({"nonce": nonce, "ts": clock::now_ms()})).expect("JSON");
+    let lost = |_: tungstenite::Error| Gone::closing(close::NORMAL, "");
+    socket.send(Message::text(frame::write_event(CHALLENGE, &challenge, None, None))).await.map_err(lost)?;
+    let text = loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) => break text,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(_)) => return Err(Gone::closing(close::POLICY, "invalid request frame")),
+            Some(Err(tungstenite::Error::Capacity(_))) => return Err(too_much()),
+            Some(Err(_)) if left.load(Ordering::Relaxed) == 0 => return Err(too_much()),
+            Some(Err(_)) | None => return Err(Gone::closing(close::NORMAL, "")),
+        }
+    };
+    let request = match read_request(&text) {
+        Ok(it) => it,
+        Err(NotARequest::NotJson) => return Err(Gone::closing(close::NORMAL, "")),
+        Err(NotARequest::Shape(_)) => return Err(Gone::closing(close::POLICY, "invalid request frame")),
+    };
+    let admitted = if request.method == "connect" {
+        handshake::admit(&entry.gateway, entry.peer, &nonce, request.params)
+    } else {
+        Err(Refused::from(Refusal::invalid("invalid handshake: first request must be connect")))
+    };
+    let admitted = admitted.map_err(|refused| {
+        let Refused { refusal, close } = refused;
+        debug!(peer = ?entry.peer, "a connection was refused: {refusal}");
+        let response = frame::write_response(&request.id, None, Some(&refusal));
+        Gone { response: Some(response), code: close, reason: refusal.message }
+    })?;
+    let hello: connect::HelloOk = handshake::hello(&entry.gateway, &admitted, id, entry.table.names());
+    let body = to_raw_value(&hello).expect("a hello always writes");
+    let text = frame::write_response(&request.id, Some(&body), None);
+    socket.send(Message::text(text)).await.map_err(lost)?;
+    Ok(admitted)
+}
+
+fn too_much() -> Gone {
+    Gone::closing(close::TOO_BIG, "preauth payload too large")
+}
+
+/// Requests, responses and events, until either side has enough.
+async fn talk(entry: &Entry, mut socket: Socket, id: &str, admitted: Admitted, stop: CancellationToken) {
+    let tool_events = admitted.caps.iter().any(|it| it == CAP_TOOL_EVENTS);
+    let (client, mut outbox) = Client::new(id, admitted.scopes, tool_events);
+    entry.gateway.audience.join(client.clone());
+    let too_slow = outbox.too_slow.clone();
+    let (code, reason) = tokio::select! {
+        biased;
+        () = too_slow.cancelled() => (close::POLICY, "slow consumer"),
+        end = exchange(entry, &mut socket, &client, &mut outbox) => end,
+        () = stop.cancelled() => (close::RESTART, "service restart"),
+    };
+    entry.gateway.audience.leave(id);
+    if code == close::RESTART {
+        // What was said to it before, the end of its turn most of all, still goes out.
+        let _ = timeout(std::time::Duration::from_secs(1), write_all(&mut socket, &mut outbox)).await;
+    }
+    if code != 0 {
+        close_socket(&mut socket, code, reason).await;
+    }
+}
+
+async fn write_all(socket: &mut Socket, outbox: &mut Outbox) {
+    while let Some(text) = outbox.ready() {
+        if socket.send(Message::text(text)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Code 0 means that the other side is gone already.
+async fn exchange(
+    entry: &Entry,
+    socket: &mut Socket,
+    client: &Arc<Client>,
+    outbox: &mut Outbox,
+) -> (u16, &'static str) {
+    let tick_every = std::time::Duration::from_millis(POLICY.tick_interval_ms);
+    let mut tick = interval_at(Instant::now() + tick_every, tick_every);
+    let mut ping = interval_at(Instant::now() + PING, PING);
+    let mut answered = true;
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            incoming = socket.next() => match incoming {
+                Some(Ok(Message::Text(text))) => match take(client, &text) {
+                    Some(asked) if under_way.len() < REQUESTS => under_way.push(answer(entry, client, asked)),
+                    Some(asked) => busy(client, &asked),
+                    None => {}
+                },
+                Some(Ok(Message::Pong(_))) => answered = true,
+                Some(Ok(Message::Ping(_) | Message::Frame(_))) => {}
+                Some(Ok(Message::Binary(_))) => return (1003, "only text frames are understood"),
+                Some(Err(tungstenite::Error::Capacity(_))) => return (close::TOO_BIG, ""),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return (0, ""),
+            },
+            Some(()) = under_way.next(), if !under_way.is_empty() => {}
+            Some(text) = outbox.next() => {
+                if write(socket, outbox, text).await.is_err() {
+                    return (0, "");
+                }
+            }
+            _ = tick.tick() => {
+                let body = to_raw_value(&json!({"ts": clock::now_ms()})).expect("JSON");
+                client.tell(Name::Tick.name(), &body, WhenSlow::Skip);
+            }
+            _ = ping.tick() => {
+                if !answered || socket.send(Message::Ping(Bytes::new())).await.is_err() {
+                    return (0, "");
+                }
+                answered = false;
+            }
+        }
+    }
+}
+
+/// Writes what waits, as one.
+async fn write(socket: &mut Socket, outbox: &mut Outbox, first: String) -> Result<(), tungstenite::Error> {
+    const AT_ONCE: usize = 64;
+    socket.feed(Message::text(first)).await?;
+    for _ in 0..AT_ONCE {
+        let Some(text) = outbox.ready() else { break };
+        socket.feed(Message::text(text)).await?;
+    }
+    socket.flush().await
+}
+
+/// A request, out of its frame.
+struct Asked {
+    id: String,
+    method: String,
+    params: Option<Box<RawValue>>,
+}
+
+fn take(client: &Client, text: &str) -> Option<Asked> {
+    match read_request(text) {
+        Ok(it) => Some(Asked {
+            id: it.id.into_owned(),
+            method: it.method.into_owned(),
+            params: it.params.map(RawValue::to_owned),
+        }),
+        Err(NotARequest::NotJson) => None,
+        Err(NotARequest::Shape(id)) => {
+            let id = id.map_or(Cow::Borrowed("invalid"), Cow::Owned);
+            let refusal =
+                Refusal::invalid("invalid request frame: expected {type: \"req\", id, method, params?}");
+            client.respond(frame::write_response(&id, None, Some(&refusal)));
+            None
+        }
+    }
+}
+
+fn busy(client: &Client, asked: &Asked) {
+    let text = format!("The server is busy: {REQUESTS} requests of this connection are under way");
+    let refusal = Refusal::unavailable(text).retryable();
+    client.respond(frame::write_response(&asked.id, None, Some(&refusal)));
+}
+
+async fn answer(entry: &Entry, client: &Arc<Client>, asked: Asked) {
+    let Asked { id, method, params } = asked;
+    let caller = Caller { gateway: entry.gateway.clone(), client: client.clone(), request_id: id.clone() };
+    let text = match entry.table.dispatch(&method, caller, params.as_deref()).await {
+        Ok(body) => frame::write_response(&id, Some(&body), None),
+        Err(refusal) => frame::write_response(&id, None, Some(&refusal)),
+    };
+    client.respond(text);
+}
+
+/// The socket, with a bound on what a peer may send before it is authenticated.
+struct Gate {
+    io: TokioIo<Upgraded>,
+    left: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Gate {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 {
+            return Poll::Ready(Err(io::Error::other("too much was sent before authentication")));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        if left != usize::MAX {
+            let read = buffer.filled().len() - before;
+            self.left.store(left.saturating_sub(read), Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Gate {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

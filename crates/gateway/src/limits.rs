@@ -1,0 +1,118 @@
+//! Every bound of the control plane, and who has failed to authenticate too often.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use protocol::connect::Policy;
+
+/// What `hello-ok` tells a client.
+pub(crate) const POLICY: Policy =
+    Policy { max_payload: 26_214_400, max_buffered_bytes: 52_428_800, tick_interval_ms: 30_000 };
+/// Bytes that a connection may send before it is authenticated.
+pub(crate) const BEFORE_AUTH_BYTES: usize = 65_536;
+/// How long a connection has for its `connect`.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(15);
+/// Connections from one address that are not authenticated yet.
+pub(crate) const UNAUTHENTICATED: usize = 32;
+/// Between two WebSocket pings; a peer that answers none until the next is gone.
+pub(crate) const PING: Duration = Duration::from_secs(25);
+/// Requests of one connection under way.
+pub(crate) const REQUESTS: usize = 256;
+/// How long an HTTP client has for its headers.
+pub(crate) const HEADERS: Duration = Duration::from_secs(10);
+/// Bytes of HTTP headers.
+pub(crate) const HEADER_BYTES: usize = 16 * 1024;
+/// Bytes of one message of a person.
+pub(crate) const MESSAGE_BYTES: usize = 1024 * 1024;
+/// Turns of one session that wait for their turn.
+pub(crate) const QUEUED_RUNS: usize = 20;
+/// Ended runs that are remembered for `agent.wait` and for repeated keys.
+pub(crate) const REMEMBERED_RUNS: usize = 1000;
+/// Between two `chat` deltas of a run; `agent` events are not held back.
+pub(crate) const DELTA_PACE: Duration = Duration::from_millis(75);
+
+const FAILURES: u32 = 10;
+const WINDOW: Duration = Duration::from_secs(60);
+const LOCKOUT: Duration = Duration::from_secs(300);
+/// Addresses that are remembered; the oldest is forgotten first.
+const ADDRESSES: usize = 4096;
+
+/// Failed authentications by address. Loopback is counted like any other: it is no identity.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts(Mutex<HashMap<IpAddr, Failures>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    since: Instant,
+    locked: bool,
+}
+
+impl Attempts {
+    /// How long the address must wait before it may try again; asked before any credential is looked at.
+    pub(crate) fn locked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let it = all.get(&canonical(address))?;
+        let span = if it.locked { LOCKOUT } else { WINDOW };
+        let left = span.saturating_sub(now.duration_since(it.since));
+        if left.is_zero() {
+            all.remove(&canonical(address));
+            return None;
+        }
+        it.locked.then_some(left)
+    }
+
+    /// Notes a failure.
+    pub(crate) fn failed(&self, address: IpAddr, now: Instant) {
+        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if all.len() >= ADDRESSES
+            && let Some(oldest) = all.iter().min_by_key(|(_, it)| it.since).map(|(address, _)| *address)
+        {
+            all.remove(&oldest);
+        }
+        let it = all.entry(canonical(address)).or_insert(Failures { count: 0, since: now, locked: false });
+        it.count += 1;
+        if it.count >= FAILURES && !it.locked {
+            *it = Failures { count: it.count, since: now, locked: true };
+        }
+    }
+}
+
+/// One bucket an address, whichever way it is written.
+fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn ten_failures_lock_also_loopback_and_its_mapped_form() {
+        let attempts = Attempts::default();
+        let (v4, mapped) = (IpAddr::from(Ipv4Addr::LOCALHOST), Ipv4Addr::LOCALHOST.to_ipv6_mapped().into());
+        let now = Instant::now();
+        for at in 0..10 {
+            assert_eq!(attempts.locked(v4, now), None, "after {at}");
+            attempts.failed(if at % 2 == 0 { v4 } else { mapped }, now);
+        }
+        assert_eq!(attempts.locked(mapped, now), Some(LOCKOUT));
+        assert_eq!(attempts.locked(v4, now + LOCKOUT), None);
+        assert_eq!(attempts.locked(v4, now), None, "a new beginning");
+    }
+
+    #[test]
+    fn old_failures_do_not_add_up() {
+        let attempts = Attempts::default();
+        let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let now = Instant::now();
+        for at in 0..20 {
+            let later = now + WINDOW * at;
+            assert_eq!(attempts.locked(address, later), None);
+            attempts.failed(address, later);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! `agent`, `agent.wait`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::DEFAULT_AGENT;
+use base::clock;
+use protocol::Refusal;
+use protocol::agent::{Payload, RunParams, RunReply, RunResult, WaitParams, WaitReply};
+use serde_json::json;
+use tracing::warn;
+
+use super::chat;
+use crate::commands;
+use crate::keys::SessionKey;
+use crate::runs::{Ask, Ended, How, Started};
+use crate::supervisor::Stage;
+use crate::table::Caller;
+
+/// How long `agent.wait` waits where the caller names no time.
+const WAIT: Duration = Duration::from_secs(30);
+/// The longest that it waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+pub(super) async fn run(caller: Caller, params: RunParams) -> Result<RunReply, Refusal> {
+    let gateway = &caller.gateway;
+    let key = session(&caller, &params).await?;
+    let run_id = params.idempotency_key.clone();
+    let accepted = |at| RunReply::Accepted {
+        run_id: run_id.clone(),
+        accepted_at: at,
+        session_key: key.as_str().to_owned(),
+        agent_id: key.agent().to_owned(),
+    };
+    if commands::is_command(&params.message) {
+        let reply = accepted(clock::now_ms());
+        answer_command(&caller, key, params);
+        return Ok(reply);
+    }
+    let limit = params.timeout.filter(|it| *it > 0).map(Duration::from_secs);
+    let extra = params.extra_system_prompt;
+    let ask = Ask { run_id: run_id.clone(), key: key.clone(), message: params.message, limit, extra };
+    let run = match gateway.accept(ask).await? {
+        Started::New(run) | Started::UnderWay(run) => run,
+        Started::Over(run) => return Ok(over(&run)),
+    };
+    let reply = accepted(run.accepted_at);
+    let waiting = caller.clone();
+    gateway.supervisor.start(Stage::Clients, &format!("reply to {run_id}"), |_| async move {
+        let ended = run.ended().await;
+        tell_end(&waiting, &run.ask.run_id, &ended);
+    });
+    Ok(reply)
+}
+
+/// The conversation of a request: by key, by id, or the agent's main one.
+async fn session(caller: &Caller, params: &RunParams) -> Result<SessionKey, Refusal> {
+    let agent = params.agent_id.as_deref().unwrap_or(DEFAULT_AGENT);
+    if agent != DEFAULT_AGENT {
+        return Err(Refusal::invalid(format!("invalid agent params: unknown agent id \"{agent}\"")));
+    }
+    if let Some(key) = &params.session_key {
+        return SessionKey::parse(key, agent);
+    }
+    let Some(id) = params.session_id.clone() else { return Ok(SessionKey::main(agent)) };
+    let sound = id.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_' | b'.' | b':'));
+    if id.is_empty() || id.len() > 128 || !sound {
+        return Err(Refusal::invalid(
+            "sessionId: use 1 to 128 letters, digits, \"-\", \"_\", \".\" and \":\"",
+        ));
+    }
+    let gateway = &caller.gateway;
+    let key = SessionKey::explicit(agent, &id);
+    let (new, owner) = (key.as_str().to_owned(), agent.to_owned());
+    let known = gateway.archive.with(move |store| match store.session_by_id(&id)? {
+        Some(it) => Ok(it.key),
+        None => Ok(store.ensure_session(&new, &owner, Some(&id))?.key),
+    });
+    let known =
+        known.await.map_err(|error| gateway.store_refusal("the conversation was not found", &error))?;
+    SessionKey::parse(&known, agent)
+}
+
+/// A command is answered by the gateway, after the acknowledgement like any turn.
+fn answer_command(caller: &Caller, key: SessionKey, params: RunParams) {
+    let waiting = caller.clone();
+    caller.gateway.supervisor.start(Stage::Work, "a command", |_| async move {
+        let at = clock::now_ms();
+        let answer = commands::answer(&waiting.gateway, &key, &params.message).await;
+        let (how, text) = match answer.unwrap_or_else(|| Ok(String::new())) {
+            Ok(text) => (How::Answered, text),
+            Err(refusal) => (How::Failed(refusal.message), String::new()),
+        };
+        let ended = Ended {
+            how,
+            text,
+            started_at: at,
+            ended_at: clock::now_ms(),
+            session_id: String::new(),
+            model: "gateway/command".to_owned(),
+            usage: (0, 0),
+        };
+        tell_end(&waiting, &params.idempotency_key, &ended);
+    });
+}
+
+/// The second response to `agent`.
+fn tell_end(caller: &Caller, run_id: &str, ended: &Ended) {
+    let (reply, error) = match &ended.how {
+        How::Answered => (ok(run_id, ended), None),
+        How::Stopped(reason) => {
+            let (summary, stop_reason) = ("aborted".to_owned(), (*reason).to_owned());
+            (RunReply::Timeout { run_id: run_id.to_owned(), summary, stop_reason }, None)
+        }
+        How::Failed(words) => {
+            let reply = RunReply::Error { run_id: run_id.to_owned(), summary: words.clone() };
+            (reply, Some(Refusal::unavailable(words.clone())))
+        }
+    };
+    match serde_json::to_value(&reply) {
+        Ok(payload) => chat::respond_again(caller, &payload, error.as_ref()),
+        Err(error) => warn!("the end of a turn cannot be written: {error}"),
+    }
+}
+
+fn ok(run_id: &str, ended: &Ended) -> RunReply {
+    let (provider, model) = ended.model.split_once('/').unwrap_or(("", &ended.model));
+    let (input, output) = ended.usage;
+    let payloads = if ended.text.is_empty() {
+        Vec::new()
+    } else {
+        vec![Payload { text: ended.text.clone(), media_url: None }]
+    };
+    let meta = json!({
+        "durationMs": ended.ended_at.saturating_sub(ended.started_at),
+        "agentMeta": {
+            "sessionId": ended.session_id, "provider": provider, "model": model,
+            "usage": {"input": input, "output": output, "total": input + output},
+        },
+        "aborted": false,
+    });
+    let result = RunResult { payloads, meta };
+    RunReply::Ok { run_id: run_id.to_owned(), summary: "completed".to_owned(), result }
+}
+
+/// A run that ended before this process began, or long ago: what the store knows of it.
+fn over(run: &store::Run) -> RunReply {
+    let run_id = run.run_id.clone();
+    match run.status {
+        store::RunStatus::Ok => {
+            let result = RunResult { payloads: Vec::new(), meta: json!({"aborted": false}) };
+            RunReply::Ok { run_id, summary: "completed".to_owned(), result }
+        }
+        store::RunStatus::Aborted => {
+            RunReply::Timeout { run_id, summary: "aborted".to_owned(), stop_reason: "rpc".to_owned() }
+        }
+        status => {
+            let words = run.error.clone().unwrap_or_else(|| format!("the run ended as {status}"));
+            RunReply::Error { run_id, summary: words }
+        }
+    }
+}
+
+pub(super) async fn wait(caller: Caller, params: WaitParams) -> Result<WaitReply, Refusal> {
+    let gateway = &caller.gateway;
+    let limit = params.timeout_ms.map_or(WAIT, Duration::from_millis).min(LONGEST_WAIT);
+    if let Some(ended) = gateway.runs.over(&params.run_id) {
+        return Ok(waited(params.run_id, &ended));
+    }
+    let ended: Option<Arc<Ended>> = match gateway.runs.active(&params.run_id) {
+        Some(run) => tokio::time::timeout(limit, run.ended()).await.ok(),
+        None => None,
+    };
+    if let Some(ended) = ended {
+        return Ok(waited(params.run_id, &ended));
+    }
+    let run_id = params.run_id.clone();
+    let known = gateway.archive.with(move |store| store.run(&run_id)).await;
+    let known = known.map_err(|error| gateway.store_refusal("the run was not found", &error))?;
+    let (status, error) = match known.as_ref().map(|it| it.status) {
+        Some(store::RunStatus::Ok) => ("ok", None),
+        Some(store::RunStatus::Error | store::RunStatus::Interrupted) => {
+            ("error", known.as_ref().and_then(|it| it.error.clone()))
+        }
+        _ => ("timeout", None),
+    };
+    Ok(WaitReply {
+        run_id: params.run_id,
+        status: status.to_owned(),
+        started_at: known.as_ref().and_then(|it| it.started_at),
+        ended_at: known.as_ref().and_then(|it| it.ended_at),
+        error,
+        stop_reason: None,
+    })
+}
+
+fn waited(run_id: String, ended: &Ended) -> WaitReply {
+    let (status, error, stop_reason) = match &ended.how {
+        How::Answered => ("ok", None, Some("stop".to_owned())),
+        How::Stopped(reason) => ("timeout", None, Some((*reason).to_owned())),
+        How::Failed(words) => ("error", Some(words.clone()), None),
+    };
+    WaitReply {
+        run_id,
+        status: status.to_owned(),
+        started_at: Some(ended.started_at),
+        ended_at: Some(ended.ended_at),
+        error,
+        stop_reason,
+    }
+}

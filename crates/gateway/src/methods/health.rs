@@ -1,0 +1,93 @@
+//! `health`, `status`.
+
+use agent::DEFAULT_AGENT;
+use base::clock;
+use protocol::Refusal;
+use protocol::health::{
+    AgentHealth, HealthParams, HealthReply, RecentSession, SessionsHealth, SessionsStatus, StatusParams,
+    StatusReply,
+};
+use serde_json::{Map, json};
+use store::SessionQuery;
+
+use super::sessions;
+use crate::VERSION;
+use crate::state::Gateway;
+use crate::table::Caller;
+
+/// Sessions that `status` shows.
+const RECENT: usize = 10;
+
+pub(super) async fn health(caller: Caller, params: HealthParams) -> Result<HealthReply, Refusal> {
+    if params.probe {
+        caller.gateway.look_at_sessions().await;
+    }
+    Ok(snapshot(&caller.gateway))
+}
+
+/// The health as it is known, without looking.
+pub(crate) fn snapshot(gateway: &Gateway) -> HealthReply {
+    let now = clock::now_ms();
+    let overview = gateway.overview();
+    let recent = overview.recent.into_iter();
+    let recent = recent.map(|(key, updated_at)| RecentSession {
+        key,
+        updated_at,
+        age: now.saturating_sub(updated_at),
+    });
+    let sessions = SessionsHealth {
+        path: gateway.archive.path().display().to_string(),
+        count: overview.count,
+        recent: recent.collect(),
+    };
+    let problems = gateway.problems();
+    HealthReply {
+        ok: problems.is_empty(),
+        ts: now,
+        duration_ms: clock::now_ms().saturating_sub(now),
+        instance: gateway.info(),
+        channels: Map::new(),
+        channel_order: Vec::new(),
+        channel_labels: Map::new(),
+        heartbeat_seconds: 0,
+        default_agent_id: DEFAULT_AGENT.to_owned(),
+        agents: vec![AgentHealth {
+            agent_id: DEFAULT_AGENT.to_owned(),
+            is_default: true,
+            heartbeat: json!({"enabled": false}),
+            sessions: sessions.clone(),
+        }],
+        sessions,
+        problems,
+    }
+}
+
+pub(super) async fn status(caller: Caller, _: StatusParams) -> Result<StatusReply, Refusal> {
+    let gateway = &caller.gateway;
+    let model = gateway.model_status();
+    let query = SessionQuery { limit: RECENT, ..SessionQuery::default() };
+    let page = gateway.archive.with(move |store| store.sessions(&query)).await;
+    let page = page.map_err(|error| gateway.store_refusal("the conversations were not read", &error))?;
+    let path = gateway.archive.path().display().to_string();
+    let rows = page.sessions.into_iter().map(|it| sessions::row(gateway, it, false));
+    let recent: Vec<_> = rows.map(|it| json!(it)).collect();
+    let agent = json!({"agentId": DEFAULT_AGENT, "path": path, "count": page.total, "recent": recent});
+    Ok(StatusReply {
+        runtime_version: VERSION.to_owned(),
+        instance: gateway.info(),
+        uptime_ms: gateway.uptime_ms(),
+        heartbeat: json!({"defaultAgentId": DEFAULT_AGENT, "agents": [{"agentId": DEFAULT_AGENT, "enabled": false}]}),
+        channel_summary: Vec::new(),
+        queued_system_events: Vec::new(),
+        sessions: SessionsStatus {
+            paths: vec![path],
+            count: page.total,
+            defaults: sessions::defaults(gateway),
+            recent,
+            by_agent: vec![agent],
+        },
+        model,
+        connections: gateway.audience.count() as u64,
+        active_runs: gateway.runs.count() as u64,
+    })
+}

@@ -1,0 +1,207 @@
+//! Which model a turn asks: what the session or the config names, else what is found on this machine.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use profile::Ambient;
+use protocol::Refusal;
+use protocol::health::ModelStatus;
+use providers::offline::Offline;
+use providers::openai_chat::{OpenAiChat, Settings};
+use providers::{ModelInfo, Provider, vendors};
+use tracing::info;
+
+use crate::config::{Config, ProviderSection};
+use crate::state::Gateway;
+
+/// The provider of the built-in model.
+const OFFLINE: &str = "offline";
+/// The variable that names the address of a server with OpenAI's dialect.
+const BASE_URL: &str = "OPENAI_BASE_URL";
+
+/// A model that can be asked.
+#[derive(Clone)]
+pub(crate) struct Choice {
+    /// Who answers.
+    pub(crate) provider: Arc<dyn Provider>,
+    /// As the provider names it.
+    pub(crate) model: String,
+    /// Where the choice came from, for people.
+    pub(crate) source: String,
+    /// Tokens, where it is known.
+    pub(crate) context_tokens: Option<usize>,
+}
+
+impl Choice {
+    /// `provider/model`.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.provider.id(), self.model)
+    }
+
+    /// Whether it is more than the built-in explanation.
+    pub(crate) fn is_configured(&self) -> bool {
+        self.provider.id() != OFFLINE
+    }
+}
+
+/// Finds models, and remembers what it found where nothing is named.
+pub(crate) struct Models {
+    offline: Arc<dyn Provider>,
+    found: Mutex<Option<Choice>>,
+}
+
+impl Models {
+    /// Nothing is looked for yet.
+    pub(crate) fn new(instance: &str) -> Self {
+        Self { offline: Arc::new(Offline::new(instance)), found: Mutex::new(None) }
+    }
+
+    fn remembered(&self) -> Option<Choice> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, choice: &Choice) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(choice.clone());
+    }
+
+    fn offline(&self) -> Choice {
+        let source = "no model is configured".to_owned();
+        Choice { provider: self.offline.clone(), model: OFFLINE.to_owned(), source, context_tokens: None }
+    }
+}
+
+impl Gateway {
+    /// The model of a new turn: the session's own, else the config's, else what is found.
+    pub(crate) async fn choose_model(&self, session: Option<&str>) -> Result<Choice, Refusal> {
+        if let Some(name) = session {
+            return self.named_model(name, "chosen in this session with /model").await;
+        }
+        if let Some(name) = self.config.agents.defaults.model.as_ref().and_then(|it| it.primary()) {
+            return self.named_model(name, "agents.defaults.model in the config").await;
+        }
+        Ok(self.found_model().await)
+    }
+
+    /// The choice as it is known now, without asking anybody.
+    pub(crate) fn model_status(&self) -> ModelStatus {
+        let named = self.config.agents.defaults.model.as_ref().and_then(|it| it.primary());
+        if let Some(name) = named {
+            let source = "agents.defaults.model in the config".to_owned();
+            return ModelStatus { primary: name.to_owned(), source, configured: true };
+        }
+        let known = self.models.remembered().or_else(|| self.keyed_model());
+        let choice = known.unwrap_or_else(|| self.models.offline());
+        let (primary, configured) = (choice.name(), choice.is_configured());
+        let unsure = if configured { "" } else { "; local servers are looked for at the next message" };
+        ModelStatus { primary, source: format!("{}{unsure}", choice.source), configured }
+    }
+
+    /// `provider/model`, by the config or by the vendors that are known.
+    pub(crate) async fn named_model(&self, name: &str, source: &str) -> Result<Choice, Refusal> {
+        let (id, model) = name
+            .split_once('/')
+            .filter(|(id, model)| !id.is_empty() && !model.is_empty())
+            .ok_or_else(|| {
+                Refusal::invalid(format!(
+                    "\"{name}\" ({source}) is no model: write provider/model, as in openai/gpt-5"
+                ))
+            })?;
+        if id == OFFLINE {
+            return Ok(Choice { source: source.to_owned(), ..self.models.offline() });
+        }
+        let provider = self.provider(id).ok_or_else(|| {
+            Refusal::invalid(format!(
+                "there is no provider \"{id}\" ({source}): add models.providers.{id}.baseUrl to {}",
+                self.instance.config_path.display()
+            ))
+        })??;
+        let section = self.config.models.providers.get(id);
+        let window = section.and_then(|it| it.models.iter().find(|it| it.id == model)?.context_window);
+        let context_tokens = window.and_then(|it| usize::try_from(it).ok());
+        Ok(Choice { provider, model: model.to_owned(), source: source.to_owned(), context_tokens })
+    }
+
+    /// A provider by the name in front of the slash.
+    fn provider(&self, id: &str) -> Option<Result<Arc<dyn Provider>, Refusal>> {
+        let settings = match (self.config.models.providers.get(id), vendors::by_id(id)) {
+            (Some(ProviderSection { base_url: Some(url), api_key, .. }), _) => {
+                Settings::new(id, url, api_key.clone())
+            }
+            (section, Some(vendor)) => {
+                let configured = section.and_then(|it| it.api_key.clone());
+                let url = base_url(vendor.id, &self.ambient).unwrap_or(vendor.base_url);
+                Settings::new(id, url, configured.or_else(|| self.ambient.secret(vendor.key_name)))
+            }
+            (_, None) => return None,
+        };
+        let provider = OpenAiChat::new(settings).map(|it| Arc::new(it) as Arc<dyn Provider>);
+        Some(provider.map_err(|error| Refusal::invalid(format!("models.providers.{id}.baseUrl: {error}"))))
+    }
+
+    /// Where nothing is named: a provider of the config with a model, a key in the environment, a server on
+    /// this machine, and at last the built-in explanation. What was found is kept; offline is looked past again
+    /// at the next message.
+    async fn found_model(&self) -> Choice {
+        if let Some(choice) = self.models.remembered() {
+            return choice;
+        }
+        let choice = match self.configured_model(&self.config) {
+            Some(choice) => Some(choice),
+            None => match self.keyed_model() {
+                Some(choice) => Some(choice),
+                None => self.local_model().await,
+            },
+        };
+        let Some(choice) = choice else { return self.models.offline() };
+        info!(model = choice.name(), source = choice.source, "model found");
+        self.models.remember(&choice);
+        choice
+    }
+
+    fn configured_model(&self, config: &Config) -> Option<Choice> {
+        config.models.providers.iter().find_map(|(id, section)| {
+            let model = section.models.first()?;
+            let provider = self.provider(id)?.ok()?;
+            let context_tokens = model.context_window.and_then(|it| usize::try_from(it).ok());
+            let source = format!("models.providers.{id} in the config");
+            Some(Choice { provider, model: model.id.clone(), source, context_tokens })
+        })
+    }
+
+    /// A vendor whose key is in the environment. An address without a key is looked for later, as a server.
+    fn keyed_model(&self) -> Option<Choice> {
+        vendors::HOSTED.iter().find_map(|vendor| {
+            self.ambient.var(vendor.key_name)?;
+            // Behind an address of the person's own, the vendor's default model may be unknown.
+            if base_url(vendor.id, &self.ambient).is_some() {
+                return None;
+            }
+            let provider = self.provider(vendor.id)?.ok()?;
+            let source = format!("{} in the environment", vendor.key_name);
+            Some(Choice { provider, model: vendor.default_model.to_owned(), source, context_tokens: None })
+        })
+    }
+
+    async fn local_model(&self) -> Option<Choice> {
+        if let Some(url) = self.ambient.var(BASE_URL) {
+            let settings = Settings::new("openai", url, self.ambient.secret("OPENAI_API_KEY"));
+            let models = vendors::probe(settings.clone()).await.ok()?;
+            return served(settings, &models, format!("{BASE_URL} in the environment"));
+        }
+        let (settings, models) = vendors::local().await?;
+        let source = format!("a local server at {}", settings.base_url);
+        served(settings, &models, source)
+    }
+}
+
+/// The first model that a server has.
+fn served(settings: Settings, models: &[ModelInfo], source: String) -> Option<Choice> {
+    let model = models.first()?;
+    let provider = Arc::new(OpenAiChat::new(settings).ok()?);
+    let context_tokens = model.context_window.and_then(|it| usize::try_from(it).ok());
+    Some(Choice { provider, model: model.id.clone(), source, context_tokens })
+}
+
+/// The address that the environment puts in the place of OpenAI's own.
+fn base_url<'a>(vendor: &str, ambient: &'a Ambient) -> Option<&'a str> {
+    (vendor == "openai").then(|| ambient.var(BASE_URL)).flatten()
+}

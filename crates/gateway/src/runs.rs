@@ -1,0 +1,314 @@
+//! Turns that were asked for: accepted once they are on disk, one at a time in a session, known by their key.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use agent::turn::Stop;
+use base::clock;
+use protocol::{Code, Refusal};
+use store::{Accepted, NewRun, RunStatus};
+use tokio::sync::{oneshot, watch};
+use tracing::debug;
+
+use crate::driver;
+use crate::keys::SessionKey;
+use crate::limits::{MESSAGE_BYTES, QUEUED_RUNS, REMEMBERED_RUNS};
+use crate::state::{Gateway, chain};
+use crate::supervisor::Stage;
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    /// The caller's idempotency key.
+    pub(crate) run_id: String,
+    /// The conversation.
+    pub(crate) key: SessionKey,
+    /// What the person says.
+    pub(crate) message: String,
+    /// The most it may take; the config's value when absent.
+    pub(crate) limit: Option<Duration>,
+    /// Put after the system prompt.
+    pub(crate) extra: Option<String>,
+}
+
+/// One turn under way, as those see it who did not start it.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// What was asked for.
+    pub(crate) ask: Ask,
+    /// Unix milliseconds.
+    pub(crate) accepted_at: u64,
+    stop: watch::Sender<Option<Stop>>,
+    ended: watch::Sender<Option<Arc<Ended>>>,
+    text: Mutex<String>,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    /// In one word.
+    pub(crate) how: How,
+    /// What was said, or said so far.
+    pub(crate) text: String,
+    /// Unix milliseconds.
+    pub(crate) started_at: u64,
+    /// Unix milliseconds.
+    pub(crate) ended_at: u64,
+    /// The transcript's id.
+    pub(crate) session_id: String,
+    /// `provider/model`.
+    pub(crate) model: String,
+    /// Tokens in and out.
+    pub(crate) usage: (u64, u64),
+}
+
+/// How a turn ended, in one word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum How {
+    /// With an answer.
+    Answered,
+    /// It was stopped, for this reason on the wire.
+    Stopped(&'static str),
+    /// It failed; for people.
+    Failed(String),
+}
+
+/// What became of a request for a turn.
+pub(crate) enum Started {
+    /// It is on disk, and begins.
+    New(Arc<Run>),
+    /// It was asked for before and is under way.
+    UnderWay(Arc<Run>),
+    /// It was asked for before and has ended.
+    Over(store::Run),
+}
+
+/// The turns of a gateway.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    active: Mutex<HashMap<String, Arc<Run>>>,
+    lanes: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    over: Mutex<VecDeque<(String, Arc<Ended>)>>,
+}
+
+impl Run {
+    /// Asks it to stop. False when it has been asked already.
+    pub(crate) fn stop(&self, why: Stop) -> bool {
+        self.stop.send_if_modified(|it| it.is_none().then(|| *it = Some(why)).is_some())
+    }
+
+    /// Waits until somebody asks it to stop.
+    pub(crate) async fn stopped(&self) -> Stop {
+        let mut watch = self.stop.subscribe();
+        let why = watch.wait_for(Option::is_some).await.ok().and_then(|it| *it);
+        match why {
+            Some(why) => why,
+            // The sender is in this run itself, so this is never reached.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&self) -> Arc<Ended> {
+        let mut watch = self.ended.subscribe();
+        let ended = watch.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
+        match ended {
+            Some(ended) => ended,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What was said so far.
+    pub(crate) fn text(&self) -> String {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds to what was said; an empty text begins a new answer.
+    pub(crate) fn says(&self, more: &str) {
+        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        if more.is_empty() {
+            text.clear();
+        }
+        text.push_str(more);
+    }
+}
+
+impl Runs {
+    /// The turn with this key, while it is under way.
+    pub(crate) fn active(&self, run_id: &str) -> Option<Arc<Run>> {
+        lock(&self.active).get(run_id).cloned()
+    }
+
+    /// The turns of a session that are under way, the oldest first.
+    pub(crate) fn of_session(&self, key: &SessionKey) -> Vec<Arc<Run>> {
+        let mut runs: Vec<_> = lock(&self.active).values().filter(|it| it.ask.key == *key).cloned().collect();
+        runs.sort_by_key(|it| it.accepted_at);
+        runs
+    }
+
+    /// How many are under way.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.active).len()
+    }
+
+    /// How a turn that was not long ago ended.
+    pub(crate) fn over(&self, run_id: &str) -> Option<Arc<Ended>> {
+        lock(&self.over).iter().find(|(id, _)| id == run_id).map(|(_, it)| it.clone())
+    }
+
+    /// Asks all of them to stop.
+    pub(crate) fn stop_all(&self, why: Stop) {
+        for run in lock(&self.active).values() {
+            run.stop(why);
+        }
+    }
+
+    /// One turn at a time in a session, in the order in which they came.
+    fn lane(&self, key: &SessionKey) -> Arc<tokio::sync::Mutex<()>> {
+        lock(&self.lanes).entry(key.as_str().to_owned()).or_default().clone()
+    }
+
+    fn finish(&self, run: &Run, ended: Ended) {
+        let ended = Arc::new(ended);
+        let mut over = lock(&self.over);
+        over.push_back((run.ask.run_id.clone(), ended.clone()));
+        if over.len() > REMEMBERED_RUNS {
+            over.pop_front();
+        }
+        drop(over);
+        lock(&self.active).remove(&run.ask.run_id);
+        let key = run.ask.key.as_str();
+        let mut lanes = lock(&self.lanes);
+        // Only the map and this turn know the lane: nobody waits in it.
+        if lanes.get(key).is_some_and(|it| Arc::strong_count(it) <= 2) {
+            lanes.remove(key);
+        }
+        drop(lanes);
+        run.ended.send_replace(Some(ended));
+    }
+}
+
+impl Gateway {
+    /// Takes a request for a turn: it is on disk when this returns, and will be answered or reported.
+    ///
+    /// # Errors
+    /// When it cannot be stored, or too many wait in the session.
+    pub(crate) async fn accept(self: &Arc<Self>, ask: Ask) -> Result<Started, Refusal> {
+        if let Some(run) = self.runs.active(&ask.run_id) {
+            return Ok(Started::UnderWay(run));
+        }
+        self.check(&ask)?;
+        let accepted_at = clock::now_ms();
+        let run = Arc::new(Run {
+            accepted_at,
+            stop: watch::Sender::new(None),
+            ended: watch::Sender::new(None),
+            text: Mutex::default(),
+            ask,
+        });
+        // Known before it is on disk: a second request with the same key meanwhile is the same request.
+        lock(&self.runs.active).insert(run.ask.run_id.clone(), run.clone());
+        let (told, stored) = oneshot::channel();
+        self.begin(run.clone(), told);
+        let stored = stored.await.unwrap_or_else(|_| Err(Refusal::unavailable("the gateway stops")));
+        Ok(match stored? {
+            Accepted::New => Started::New(run),
+            Accepted::Known(known) => Started::Over(known),
+        })
+    }
+
+    fn check(&self, ask: &Ask) -> Result<(), Refusal> {
+        if ask.run_id.is_empty() || ask.run_id.len() > 256 {
+            return Err(Refusal::invalid("idempotencyKey must have 1 to 256 bytes"));
+        }
+        if ask.message.trim().is_empty() {
+            return Err(Refusal::invalid("the message is empty"));
+        }
+        if ask.message.len() > MESSAGE_BYTES {
+            return Err(Refusal::invalid(format!(
+                "the message has {} bytes, more than the {MESSAGE_BYTES} allowed",
+                ask.message.len()
+            )));
+        }
+        if self.runs.of_session(&ask.key).len() >= QUEUED_RUNS {
+            let text = format!(
+                "The server is busy: {QUEUED_RUNS} messages wait in session {} already",
+                ask.key.as_str()
+            );
+            return Err(Refusal::unavailable(text).retryable());
+        }
+        Ok(())
+    }
+
+    async fn store_run(&self, run: &Run) -> Result<Accepted, Refusal> {
+        let Ask { run_id, key, message, .. } = &run.ask;
+        let entry = agent::Entry::User { text: message.clone() };
+        let new = NewRun {
+            run_id: run_id.clone(),
+            session_key: key.as_str().to_owned(),
+            message: entry.to_message(run.accepted_at),
+            accepted_at: run.accepted_at,
+        };
+        let agent = key.agent().to_owned();
+        let stored = self.archive.with(move |store| store.accept_run(&new, &agent)).await;
+        stored.map_err(|error| self.store_refusal("the message was not accepted", &error))
+    }
+
+    /// A failure of the store, as a caller is told of it; `health` says the same.
+    pub(crate) fn store_refusal(&self, what: &str, error: &store::StoreError) -> Refusal {
+        let text = format!("{what} by instance {}: {}", self.instance.name, chain(error));
+        self.note("store", Some(text.clone()));
+        Refusal::new(Code::Unavailable, text)
+    }
+
+    /// Stores and runs a turn, whether or not the connection that asked for it is still there.
+    fn begin(self: &Arc<Self>, run: Arc<Run>, told: oneshot::Sender<Result<Accepted, Refusal>>) {
+        let gateway = self.clone();
+        let name = format!("turn {}", run.ask.run_id);
+        self.supervisor.start(Stage::Work, &name, |stop| async move {
+            let stored = gateway.store_run(&run).await;
+            let is_new = matches!(stored, Ok(Accepted::New));
+            if !is_new {
+                lock(&gateway.runs.active).remove(&run.ask.run_id);
+            }
+            // Whoever asked may be gone; the message is on disk and gets its turn.
+            let _ = told.send(stored);
+            if !is_new {
+                return;
+            }
+            debug!(run = run.ask.run_id, session = run.ask.key.as_str(), "accepted");
+            let lane = gateway.runs.lane(&run.ask.key);
+            let turn = async {
+                let _alone = lane.lock().await;
+                driver::drive(&gateway, &run).await
+            };
+            let ended = tokio::select! {
+                biased;
+                ended = turn => ended,
+                ended = abandoned(&run, stop) => ended,
+            };
+            gateway.runs.finish(&run, ended);
+            gateway.look_at_sessions().await;
+        });
+    }
+}
+
+/// At shutdown a turn is asked to stop, and does so by itself; this never ends before that.
+async fn abandoned(run: &Run, stop: tokio_util::sync::CancellationToken) -> Ended {
+    stop.cancelled().await;
+    run.stop(Stop::Shutdown);
+    std::future::pending().await
+}
+
+/// Whether a run that the store knows has ended well.
+pub(crate) fn word_of(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Queued | RunStatus::Running => "in_flight",
+        _ => "ok",
+    }
+}
+
+fn lock<T>(it: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    it.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,240 @@
+//! `setup`: what a new instance needs to be startable as it is, asked of nobody.
+
+use std::path::{Path, PathBuf};
+
+use base::file::FileError;
+use base::random;
+use profile::document::Unreadable;
+use profile::folder::{self, BadFolder};
+use profile::ports::{self, DEFAULT_BASE};
+use profile::registry::Record;
+use profile::{Ambient, Document, Finding, Instance, listener};
+use serde_json::{Value, json};
+
+use crate::VERSION;
+
+/// What the person says about the new instance; the rest is proposed.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// The base port.
+    pub port: Option<u16>,
+    /// The default agent's folder.
+    pub workspace: Option<PathBuf>,
+}
+
+/// What was found and what was made.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Whether the config file is new.
+    pub is_new: bool,
+    /// Keys that were added to a config that was there.
+    pub added: Vec<&'static str>,
+    /// The base port.
+    pub port: u16,
+    /// The default agent's folder.
+    pub workspace: PathBuf,
+    /// Files that were made in it.
+    pub files: Vec<&'static str>,
+}
+
+/// Why an instance could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] BadFolder),
+    /// The config that is there cannot be read.
+    #[error(transparent)]
+    Config(#[from] Unreadable),
+    /// The config that is there cannot take what is missing.
+    #[error("the config file {} cannot be completed: {finding}", path.display())]
+    Finding {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        finding: Box<Finding>,
+    },
+    /// Something could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Every base from the default on is taken.
+    #[error("no base port is free between {DEFAULT_BASE} and the ports that the system hands out")]
+    NoPort,
+    /// The port that was asked for leaves no room.
+    #[error(transparent)]
+    Port(#[from] ports::BadBase),
+}
+
+/// Makes the state folder, the config and the workspace where they are missing. What is there stays as it is.
+///
+/// # Errors
+/// Says what is in the way; a config is written whole or not at all.
+pub fn setup(instance: &Instance, ambient: &Ambient, wishes: &Wishes) -> Result<Report, SetupError> {
+    folder::prepare(&instance.state_dir)?;
+    let found = match Document::load(&instance.config_path) {
+        Ok(it) => Some(it),
+        Err(Unreadable::Missing(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let port = port(instance, wishes, found.as_ref())?;
+    ports::Plan::of(port)?;
+    let default = || wishes.workspace.clone().unwrap_or_else(|| instance.workspace.clone());
+    let named = found
+        .as_ref()
+        .and_then(|it| it.get("agents.defaults.workspace")?.as_str().map(|it| ambient.path(it)));
+    let workspace = named.unwrap_or_else(default);
+    let (is_new, added) = match found {
+        None => {
+            write_new(instance, port, &workspace)?;
+            (true, Vec::new())
+        }
+        Some(document) => (false, complete(instance, document, port, &workspace)?),
+    };
+    let files = agent::workspace::seed(&workspace)?;
+    let before = instance.host.read(&instance.state_dir);
+    instance.host.write(&Record {
+        name: instance.name.clone(),
+        profile: instance.profile.as_ref().map(ToString::to_string),
+        state_dir: instance.state_dir.clone(),
+        config_path: instance.config_path.clone(),
+        port,
+        pid: before.as_ref().and_then(|it| it.pid),
+        since: before.and_then(|it| it.since),
+        version: VERSION.to_owned(),
+    })?;
+    Ok(Report { is_new, added, port, workspace, files })
+}
+
+/// The port that was asked for, else the config's, else the lowest that nobody needs or holds.
+fn port(instance: &Instance, wishes: &Wishes, found: Option<&Document>) -> Result<u16, SetupError> {
+    if let Some(port) = wishes.port.or(instance.env_port).or_else(|| found.and_then(Document::port)) {
+        return Ok(port);
+    }
+    let planned = instance.host.plans_of_others(&instance.state_dir);
+    let first = instance.default_port.unwrap_or(DEFAULT_BASE);
+    ports::propose(first, &planned, listener::is_bound).ok_or(SetupError::NoPort)
+}
+
+fn write_new(instance: &Instance, port: u16, workspace: &Path) -> Result<(), SetupError> {
+    let text = format!(
+        "{{\n  \
+           // OpenClaw gateway, instance {}. This is JSON5: comments and trailing commas are welcome.\n  \
+           gateway: {{\n    \
+             mode: \"local\",\n    \
+             port: {port},\n    \
+             auth: {{ mode: \"token\", token: \"{}\" }},\n  \
+           }},\n  \
+           agents: {{\n    \
+             defaults: {{\n      \
+               workspace: {},\n      \
+               // model: \"provider/model\", as in \"openai/gpt-5.1\"; found by itself where it is not named\n    \
+             }},\n  \
+           }},\n\
+         }}\n",
+        instance.name,
+        token(),
+        json!(workspace),
+    );
+    Document::parse(&instance.config_path, text)?.save()?;
+    Ok(())
+}
+
+/// Adds what keeps a config from being startable, and nothing else.
+fn complete(
+    instance: &Instance,
+    mut document: Document,
+    port: u16,
+    workspace: &Path,
+) -> Result<Vec<&'static str>, SetupError> {
+    let secret = ["gateway.auth.token", "gateway.auth.password"];
+    let has_secret = secret.iter().any(|it| document.get(it).is_some());
+    let wanted: [(&'static str, Value, bool); 4] = [
+        ("gateway.mode", json!("local"), document.get("gateway.mode").is_some()),
+        ("gateway.port", json!(port), document.port() == Some(port)),
+        ("gateway.auth.token", json!(token()), has_secret),
+        ("agents.defaults.workspace", json!(workspace), document.get("agents.defaults.workspace").is_some()),
+    ];
+    let mut added = Vec::new();
+    for (key, value, _) in wanted.into_iter().filter(|(_, _, is_there)| !is_there) {
+        document.set(key, &value).map_err(|finding| SetupError::Finding {
+            path: instance.config_path.clone(),
+            finding: Box::new(finding),
+        })?;
+        added.push(key);
+    }
+    if !added.is_empty() {
+        document.save()?;
+    }
+    Ok(added)
+}
+
+/// 24 random bytes, as the original's tokens are.
+fn token() -> String {
+    random::hex::<24>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use profile::Selection;
+
+    fn instance(home: &Path, profile: &str) -> (Instance, Ambient) {
+        let text = home.display().to_string();
+        let ambient = Ambient::of(&[("HOME", &text)], home);
+        let selection = Selection { profile: Some(profile.to_owned()), dev: false };
+        (Instance::resolve(&ambient, &selection).expect("resolves"), ambient)
+    }
+
+    #[test]
+    fn a_new_instance_is_startable_and_a_second_run_changes_nothing() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (main, ambient) = instance(home.path(), "main");
+        let report = setup(&main, &ambient, &Wishes::default()).expect("set up");
+        assert!(report.is_new && report.port >= DEFAULT_BASE && report.files.contains(&"AGENTS.md"));
+        let document = Document::load(&main.config_path).expect("reads");
+        let read = crate::config::read(&document, &ambient).expect("nothing is wrong");
+        assert_eq!(read.config.gateway.port, Some(report.port));
+        assert!(read.config.gateway.auth.token.is_some_and(|it| it.expose().len() == 48));
+
+        let again = setup(&main, &ambient, &Wishes::default()).expect("again");
+        assert!(!again.is_new && again.added.is_empty() && again.files.is_empty());
+        assert_eq!(Document::load(&main.config_path).expect("reads").text(), document.text());
+    }
+
+    #[test]
+    fn the_next_instance_is_given_ports_of_its_own() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (main, ambient) = instance(home.path(), "main");
+        let first = setup(&main, &ambient, &Wishes::default()).expect("set up").port;
+        let (rescue, ambient) = instance(home.path(), "rescue");
+        let second = setup(&rescue, &ambient, &Wishes::default()).expect("set up").port;
+        assert!(second >= first + ports::SPACING && (second - DEFAULT_BASE).is_multiple_of(ports::SPACING));
+        assert!(rescue.workspace.ends_with("workspace-rescue"));
+    }
+
+    #[test]
+    fn a_config_that_is_there_gets_what_is_missing_and_keeps_the_rest() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (main, ambient) = instance(home.path(), "main");
+        folder::prepare(&main.state_dir).expect("made");
+        let text = "{ // mine\n  gateway: { port: 21000 }, other: [1] }\n";
+        base::file::replace(&main.config_path, text.as_bytes()).expect("written");
+        let report = setup(&main, &ambient, &Wishes::default()).expect("set up");
+        assert_eq!(report.added, ["gateway.mode", "gateway.auth.token", "agents.defaults.workspace"]);
+        let text = Document::load(&main.config_path).expect("reads").text().to_owned();
+        assert!(
+            text.contains("// mine") && text.contains("other: [1]") && text.contains("port: 21000"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_config_that_does_not_parse_is_left_alone() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (main, ambient) = instance(home.path(), "main");
+        folder::prepare(&main.state_dir).expect("made");
+        base::file::replace(&main.config_path, b"{ gateway: ").expect("written");
+        assert!(matches!(setup(&main, &ambient, &Wishes::default()), Err(SetupError::Config(_))));
+        assert_eq!(std::fs::read(&main.config_path).expect("there"), b"{ gateway: ");
+    }
+}

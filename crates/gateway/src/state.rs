@@ -1,0 +1,171 @@
+//! What all parts of one running gateway share.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use base::{Secret, clock, random};
+use profile::{Ambient, Instance};
+use protocol::health::InstanceInfo;
+
+use crate::VERSION;
+use crate::archive::Archive;
+use crate::audience::Audience;
+use crate::config::Config;
+use crate::limits::Attempts;
+use crate::models::Models;
+use crate::runs::Runs;
+use crate::supervisor::Supervisor;
+
+/// One running gateway. Everything in it is either fixed at boot or guards itself.
+pub(crate) struct Gateway {
+    /// Which one it is.
+    pub(crate) instance: Instance,
+    /// What surrounds it.
+    pub(crate) ambient: Ambient,
+    /// What it obeys.
+    pub(crate) config: Config,
+    /// The port that it listens on.
+    pub(crate) port: u16,
+    /// What a client on TCP must know.
+    pub(crate) secret: Access,
+    /// The default agent's folder.
+    pub(crate) workspace: PathBuf,
+    /// Where sessions are kept.
+    pub(crate) archive: Archive,
+    /// Who is connected.
+    pub(crate) audience: Audience,
+    /// Who failed to authenticate.
+    pub(crate) attempts: Attempts,
+    /// What runs.
+    pub(crate) supervisor: Supervisor,
+    /// The turns.
+    pub(crate) runs: Runs,
+    /// Who can be asked.
+    pub(crate) models: Models,
+    /// Changes with each start.
+    pub(crate) boot_id: String,
+    /// Unix milliseconds.
+    pub(crate) since: u64,
+    /// For spans of time.
+    pub(crate) began: Instant,
+    /// What is wrong with it, for people.
+    problems: Mutex<Vec<(&'static str, String)>>,
+    /// Conversations, newest first, as they were last seen.
+    overview: Mutex<Overview>,
+}
+
+/// The shared secret, and by which name clients send it.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// `token` or `password`.
+    pub(crate) method: &'static str,
+    /// The secret.
+    pub(crate) secret: Secret,
+}
+
+/// How many conversations there are, and the newest.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overview {
+    /// All of them.
+    pub(crate) count: u64,
+    /// Key and time of the newest.
+    pub(crate) recent: Vec<(String, u64)>,
+}
+
+/// What a gateway is made of that boot has to find out.
+pub(crate) struct Parts {
+    pub(crate) instance: Instance,
+    pub(crate) ambient: Ambient,
+    pub(crate) config: Config,
+    pub(crate) port: u16,
+    pub(crate) secret: Access,
+    pub(crate) archive: Archive,
+}
+
+impl Gateway {
+    /// Puts one together.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { instance, ambient, config, port, secret, archive } = parts;
+        let workspace = config.workspace(&ambient, &instance.workspace);
+        Self {
+            models: Models::new(&instance.name),
+            instance,
+            ambient,
+            config,
+            port,
+            secret,
+            workspace,
+            archive,
+            audience: Audience::default(),
+            attempts: Attempts::default(),
+            supervisor: Supervisor::default(),
+            runs: Runs::default(),
+            boot_id: random::hex::<8>(),
+            since: clock::now_ms(),
+            began: Instant::now(),
+            problems: Mutex::new(Vec::new()),
+            overview: Mutex::new(Overview::default()),
+        }
+    }
+
+    /// Who this is.
+    pub(crate) fn info(&self) -> InstanceInfo {
+        InstanceInfo {
+            name: self.instance.name.clone(),
+            pid: std::process::id(),
+            port: self.port,
+            since: self.since,
+            version: VERSION.to_owned(),
+        }
+    }
+
+    /// Milliseconds since it was ready.
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Notes what is wrong with a part, or that it is right again.
+    pub(crate) fn note(&self, part: &'static str, problem: Option<String>) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.retain(|(it, _)| *it != part);
+        problems.extend(problem.map(|it| (part, it)));
+    }
+
+    /// What is wrong, for people.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.iter().map(|(_, it)| it.clone()).collect()
+    }
+
+    /// The conversations as they were last seen.
+    pub(crate) fn overview(&self) -> Overview {
+        self.overview.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks at the conversations afresh.
+    pub(crate) async fn look_at_sessions(&self) {
+        let query = store::SessionQuery { limit: 10, ..store::SessionQuery::default() };
+        match self.archive.with(move |store| store.sessions(&query)).await {
+            Ok(page) => {
+                let recent = page.sessions.into_iter().map(|it| (it.key, it.updated_at)).collect();
+                let overview = Overview { count: page.total, recent };
+                *self.overview.lock().unwrap_or_else(PoisonError::into_inner) = overview;
+                self.note("store", None);
+            }
+            Err(error) => self.note("store", Some(chain(&error))),
+        }
+    }
+}
+
+/// An error with all its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(it) = source {
+        text.push_str(": ");
+        text.push_str(&it.to_string());
+        source = it.source();
+    }
+    text
+}

@@ -1,0 +1,187 @@
+//! Tells the world of one turn: `agent` events step by step, `chat` events as a conversation shows them.
+
+use std::time::Instant;
+
+use base::clock;
+use protocol::chat::assistant_text;
+use protocol::event::{self, ChatState, Name, WhenSlow};
+use providers::{ErrorKind, ModelError, ToolCall};
+use serde_json::{Value, json};
+
+use crate::audience::Audience;
+use crate::limits::DELTA_PACE;
+use crate::runs::Run;
+
+/// The events of one turn, numbered.
+pub(crate) struct Teller<'a> {
+    audience: &'a Audience,
+    run: &'a Run,
+    session_id: String,
+    seq: u64,
+    /// The whole answer so far, and how much of it `chat` has told.
+    text: String,
+    told: usize,
+    last_delta: Option<Instant>,
+}
+
+impl<'a> Teller<'a> {
+    /// Tells of `run` to all who may hear.
+    pub(crate) fn new(audience: &'a Audience, run: &'a Run, session_id: &str) -> Self {
+        let session_id = session_id.to_owned();
+        Self { audience, run, session_id, seq: 0, text: String::new(), told: 0, last_delta: None }
+    }
+
+    /// The turn begins.
+    pub(crate) fn begins(&mut self, at: u64) {
+        self.step("lifecycle", json!({"phase": "start", "startedAt": at}));
+    }
+
+    /// A model is asked: what it said before, it has said.
+    pub(crate) fn asks(&mut self, provider: &str, model: &str) {
+        self.text.clear();
+        self.told = 0;
+        self.run.says("");
+        self.step("lifecycle", json!({"phase": "model", "provider": provider, "model": model}));
+    }
+
+    /// The model said more. `agent` tells at once; `chat` holds back what would only be a flicker.
+    pub(crate) fn says(&mut self, more: &str) {
+        self.text.push_str(more);
+        self.run.says(more);
+        self.step("assistant", json!({"text": self.text, "delta": more}));
+        if self.last_delta.is_none_or(|it| it.elapsed() >= DELTA_PACE) {
+            self.delta();
+        }
+    }
+
+    /// A tool is run.
+    pub(crate) fn uses(&mut self, call: &ToolCall) {
+        self.delta();
+        let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
+        let data = json!({"phase": "start", "name": call.name, "toolCallId": call.id, "args": arguments});
+        self.tool_step(data);
+    }
+
+    /// A tool has ended.
+    pub(crate) fn used(&mut self, call: &ToolCall, outcome: &agent::Outcome) {
+        let result = json!({"content": [{"type": "text", "text": outcome.text}], "details": outcome.details});
+        let data = json!({
+            "phase": "result", "name": call.name, "toolCallId": call.id,
+            "isError": outcome.is_error, "result": result,
+        });
+        self.tool_step(data);
+    }
+
+    /// The turn ended with an answer.
+    pub(crate) fn answered(&mut self, text: &str, started_at: u64) {
+        self.lifecycle_end(started_at, "stop", false);
+        let message = (!text.is_empty()).then(|| assistant_text(text, clock::now_ms()));
+        self.chat(ChatState::Final, |it| {
+            it.message = message;
+            it.stop_reason = Some("stop".to_owned());
+        });
+    }
+
+    /// The turn was stopped.
+    pub(crate) fn stopped(&mut self, reason: &str, text: &str, started_at: u64) {
+        self.lifecycle_end(started_at, reason, true);
+        let message = (!text.is_empty()).then(|| assistant_text(text, clock::now_ms()));
+        self.chat(ChatState::Aborted, |it| {
+            it.message = message;
+            it.stop_reason = Some(reason.to_owned());
+        });
+    }
+
+    /// The turn failed.
+    pub(crate) fn failed(&mut self, words: &str, text: &str, cause: Option<&ModelError>) {
+        self.step("lifecycle", json!({"phase": "error", "error": words, "endedAt": clock::now_ms()}));
+        let message = (!text.is_empty()).then(|| assistant_text(text, clock::now_ms()));
+        let detail = cause.map(|it| {
+            let words = json!(it.words);
+            json!({"provider": it.provider, "httpStatus": it.status, "providerErrorMessagePreview": words})
+        });
+        self.chat(ChatState::Error, |it| {
+            it.message = message;
+            it.error_message = Some(words.to_owned());
+            it.error_kind = Some(kind(cause).to_owned());
+            it.error_detail = detail;
+        });
+    }
+
+    fn lifecycle_end(&mut self, started_at: u64, reason: &str, aborted: bool) {
+        let data = json!({
+            "phase": "end", "startedAt": started_at, "endedAt": clock::now_ms(),
+            "stopReason": reason, "aborted": aborted,
+        });
+        self.step("lifecycle", data);
+    }
+
+    fn step(&mut self, stream: &str, data: Value) {
+        let event = self.agent_event(stream, data);
+        self.audience.tell(Name::Agent, &event, WhenSlow::Close);
+    }
+
+    fn tool_step(&mut self, data: Value) {
+        let event = self.agent_event("tool", data);
+        self.audience.tell_those(Name::Agent, &event, WhenSlow::Close, |it| it.tool_events);
+    }
+
+    fn agent_event(&mut self, stream: &str, data: Value) -> event::Agent {
+        self.seq += 1;
+        event::Agent {
+            run_id: self.run.ask.run_id.clone(),
+            stream: stream.to_owned(),
+            data,
+            seq: self.seq,
+            ts: clock::now_ms(),
+            session_key: self.run.ask.key.as_str().to_owned(),
+            session_id: Some(self.session_id.clone()),
+            agent_id: self.run.ask.key.agent().to_owned(),
+            is_heartbeat: false,
+        }
+    }
+
+    /// Tells what `chat` has not told yet.
+    fn delta(&mut self) {
+        let more = self.text[self.told..].to_owned();
+        if more.is_empty() {
+            return;
+        }
+        self.told = self.text.len();
+        self.last_delta = Some(Instant::now());
+        let message = assistant_text(&self.text, clock::now_ms());
+        self.chat(ChatState::Delta, |it| {
+            it.delta_text = Some(more);
+            it.message = Some(message);
+        });
+    }
+
+    fn chat(&self, state: ChatState, fill: impl FnOnce(&mut event::Chat)) {
+        let mut event = event::Chat {
+            run_id: self.run.ask.run_id.clone(),
+            session_key: self.run.ask.key.as_str().to_owned(),
+            agent_id: self.run.ask.key.agent().to_owned(),
+            // Shared with the `agent` event that was told just before.
+            seq: self.seq.max(1),
+            state,
+            delta_text: None,
+            message: None,
+            stop_reason: None,
+            error_message: None,
+            error_kind: None,
+            error_detail: None,
+        };
+        fill(&mut event);
+        let slow = if state == ChatState::Delta { WhenSlow::Skip } else { WhenSlow::Close };
+        self.audience.tell(Name::Chat, &event, slow);
+    }
+}
+
+fn kind(cause: Option<&ModelError>) -> &'static str {
+    match cause.map(|it| it.kind) {
+        Some(ErrorKind::TimedOut) => "timeout",
+        Some(ErrorKind::RateLimited) => "rate_limit",
+        Some(ErrorKind::ContextLength) => "context_length",
+        _ => "unknown",
+    }
+}

@@ -13,6 +13,11 @@ const BYTES_A_TOKEN: usize = 3;
 /// Of the context, what is kept for the answer.
 const ANSWER_SHARE: usize = 4;
 
+/// The longest answer of a model whose context is known: a small one that has lost its way would go on for ever.
+pub fn longest_answer(context_tokens: usize) -> u32 {
+    u32::try_from(context_tokens / ANSWER_SHARE).unwrap_or(u32::MAX)
+}
+
 /// What the prompt says besides the workspace's files.
 #[derive(Debug, Clone)]
 pub struct Setting<'a> {

@@ -109,6 +109,13 @@ impl Turn {
         }
     }
 
+    /// Bounds each answer, in tokens; without it the provider's own bound holds.
+    #[must_use]
+    pub fn with_longest_answer(mut self, tokens: Option<u32>) -> Self {
+        self.request.max_tokens = tokens;
+        self
+    }
+
     /// What it cost so far.
     pub fn spent(&self) -> Usage {
         self.spent

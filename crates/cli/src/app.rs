@@ -85,6 +85,11 @@ pub(crate) fn no_answer(instance: &Instance, error: &NoAnswer) -> Failure {
             format!("the gateway runs but did not answer within {} s", limit.as_secs_f32()),
         )
         .hint(format!("look at its log: {}", instance.state_dir.join("logs/gateway.log").display())),
+        NoAnswer::Lost(words) => Failure::new(
+            Kind::Failed,
+            format!("the gateway ended the connection before it answered: {words}"),
+        )
+        .hint(format!("see whether it runs: {command} status")),
         NoAnswer::Broken(words) => {
             Failure::new(Kind::Failed, format!("the gateway's answer makes no sense: {words}"))
                 .hint("it may be of another version; restart it with this one")

@@ -14,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   openclaw quickstart                            two gateways, and a chat with the first
   openclaw --profile main setup                  make the instance main
-  openclaw --profile main gateway --port 18789   run its gateway here
+  openclaw --profile main gateway                run its gateway here
   openclaw --profile main status                 how it is
   openclaw --profile main agent --message \"hi\"   one question, one answer";
 

@@ -1,7 +1,7 @@
 //! A client of one instance's gateway, over its control socket. Blocking: a command asks and waits.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use tungstenite::{Message, WebSocket};
 
 /// Who answers when it is asked.
 pub(crate) struct Client {
-    socket: WebSocket<UnixStream>,
+    socket: WebSocket<Line>,
     hello: Option<HelloOk>,
     asked: u64,
     events: VecDeque<Event>,
@@ -33,6 +33,9 @@ pub(crate) enum NoAnswer {
     /// Somebody listens and says nothing.
     #[error("the gateway did not answer within {} s", .0.as_secs_f32())]
     Deaf(Duration),
+    /// It went away before it answered.
+    #[error("the gateway ended the connection: {0}")]
+    Lost(String),
     /// What it says is none of the protocol.
     #[error("the gateway's answer makes no sense: {0}")]
     Broken(String),
@@ -41,6 +44,9 @@ pub(crate) enum NoAnswer {
     Refused(Refusal),
 }
 
+/// The connection. A signal that comes while it is waited for is handled elsewhere, and does not end the wait.
+struct Line(UnixStream);
+
 impl Client {
     /// Connects to the gateway of a state folder, and makes sure that it is that one.
     pub(crate) fn connect(state_dir: &Path, patience: Duration) -> Result<Self, NoAnswer> {
@@ -48,7 +54,7 @@ impl Client {
         let limits = WebSocketConfig::default().read_buffer_size(16 * 1024).write_buffer_size(0);
         let deadline = Instant::now() + patience;
         bound(&stream, deadline).map_err(|_| NoAnswer::Deaf(patience))?;
-        let socket = tungstenite::client::client_with_config("ws://localhost/", stream, Some(limits));
+        let socket = tungstenite::client::client_with_config("ws://localhost/", Line(stream), Some(limits));
         let (socket, _) = socket.map_err(|error| match error {
             tungstenite::HandshakeError::Interrupted(_) => NoAnswer::Deaf(patience),
             tungstenite::HandshakeError::Failure(error) => lost(&error, patience),
@@ -121,12 +127,38 @@ impl Client {
 
     fn read(&mut self, deadline: Instant) -> Result<FromServer, NoAnswer> {
         loop {
-            bound(self.socket.get_ref(), deadline).map_err(|_| NoAnswer::Deaf(self.patience))?;
+            bound(&self.socket.get_ref().0, deadline).map_err(|_| NoAnswer::Deaf(self.patience))?;
             let message = self.socket.read().map_err(|error| lost(&error, self.patience))?;
             let Message::Text(text) = message else { continue };
             if let Some(frame) = read_from_server(&text) {
                 return Ok(frame);
             }
+        }
+    }
+}
+
+impl Read for Line {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        undisturbed(|| self.0.read(bytes))
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        undisturbed(|| self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        undisturbed(|| self.0.flush())
+    }
+}
+
+/// A call on a socket with a time limit is not taken up again by the kernel after a signal.
+fn undisturbed<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match act() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
         }
     }
 }
@@ -158,7 +190,7 @@ fn lost(error: &tungstenite::Error, patience: Duration) -> NoAnswer {
         {
             NoAnswer::Deaf(patience)
         }
-        other => NoAnswer::Broken(format!("the connection ended: {other}")),
+        other => NoAnswer::Lost(other.to_string()),
     }
 }
 

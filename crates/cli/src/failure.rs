@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use gateway::StartError;
-
 /// The kind of a failure; it decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -84,37 +82,6 @@ impl Failure {
         self.instance = self.instance.or_else(|| instance.map(str::to_owned));
         self
     }
-
-    /// Why a gateway did not start, and what to do about it. `command` is how this instance is addressed.
-    pub(crate) fn start(error: &StartError, command: &str) -> Self {
-        let failure = Self::from_error(start_kind(error), error);
-        match error {
-            StartError::Folder(it) => failure.hint(it.remedy()),
-            StartError::Held(profile::claims::Refused::Held { claim, .. }) => failure.hint(match claim {
-                profile::claims::Claim::Port(..) => "choose another port with --port; keep 20 between base ports",
-                _ => "that gateway is this instance, or shares its files: stop it first, or use another profile",
-            }),
-            StartError::PortTaken { .. } => {
-                failure.hint("it is no gateway of yours: stop it, or choose another port with --port")
-            }
-            StartError::NoPort => failure.hint(format!("run: {command} setup")),
-            StartError::ConfigGone(path) => failure
-                .hint(format!("put {} back, or make a new one: {command} setup", path.display())),
-            StartError::Unreadable(it) => unreadable(failure, it),
-            StartError::Config { findings, .. } => with_findings(failure, findings)
-                .hint(format!("`{command} setup` adds what is missing and keeps what is there")),
-            StartError::Setup(gateway::setup::SetupError::Config(it)) => unreadable(failure, it),
-            _ => failure,
-        }
-    }
-}
-
-fn start_kind(error: &StartError) -> Kind {
-    match error {
-        StartError::Held(profile::claims::Refused::Held { .. }) | StartError::PortTaken { .. } => Kind::Held,
-        StartError::System { .. } => Kind::Fault,
-        _ => Kind::Config,
-    }
 }
 
 /// Shows the line that does not parse.
@@ -124,13 +91,6 @@ pub(crate) fn unreadable(mut failure: Failure, error: &profile::document::Unread
     {
         failure.details.extend(finding.pointer().lines().map(str::to_owned));
         return failure.hint("correct the file at that place; it was not changed");
-    }
-    failure
-}
-
-fn with_findings(mut failure: Failure, findings: &[profile::Finding]) -> Failure {
-    for finding in findings {
-        failure.details.push(finding.to_string());
     }
     failure
 }

@@ -80,7 +80,7 @@ impl Printer {
     /// A table that fits the terminal.
     pub(crate) fn table(self, head: &[&str], rows: Vec<Vec<String>>) {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width());
         table.set_header(head.to_vec());
         table.add_rows(rows);

@@ -4,11 +4,11 @@ mod chat;
 mod pair;
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use profile::ports::{DEFAULT_BASE, DEV_BASE};
 
-use self::pair::{Member, Pair, Place};
+use self::pair::{Pair, Place};
 use crate::app::App;
 use crate::failure::{Failure, Kind};
 use crate::printer::Tone;
@@ -47,21 +47,23 @@ pub(crate) fn run(app: &App, args: &QuickstartArgs) -> Result<ExitCode, Failure>
     let running: Running = Arc::new(Mutex::new(Some(pair)));
     stop_on_signal(&running)?;
     let ended = chat::talk(app, &main);
-    stop(&running);
+    drop(stop(&running));
     ended.map(|()| ExitCode::SUCCESS)
 }
 
 fn show(app: &App, pair: &Pair) {
-    let rows = pair.members().iter().map(Member::row).collect();
+    let rows = pair.members().iter().map(|it| it.row(app)).collect();
     let head = ["NAME", "STATE", "HEALTH", "PORT", "CONTROL", "CANVAS", "BROWSERS", "PID", "FOLDER"];
     app.printer.table(&head, rows);
 }
 
-fn stop(running: &Running) {
-    let pair = running.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(pair) = pair {
+/// Whoever comes second waits until the first has stopped them: an end of this process would cut that off.
+fn stop(running: &Running) -> MutexGuard<'_, Option<Pair>> {
+    let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pair) = running.take() {
         pair.stop();
     }
+    running
 }
 
 /// A signal may come while the chat waits for a line or for an answer: neither can be waited for.
@@ -72,7 +74,8 @@ fn stop(running: &Running) {
 fn stop_on_signal(running: &Running) -> Result<(), Failure> {
     let running = running.clone();
     let on_signal = move || {
-        stop(&running);
+        // Held to the end: the chat, whose gateway is gone, must not complain of it.
+        let _stopped = stop(&running);
         std::process::exit(0);
     };
     ctrlc::set_handler(on_signal).map_err(|error| Failure::from_error(Kind::Fault, &error))

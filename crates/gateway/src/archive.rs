@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 
-use store::{Store, StoreError};
+use agent::Entry;
+use base::clock;
+use store::{Record, Run, RunStatus, Store, StoreError};
 use tokio::sync::oneshot;
+use tracing::warn;
 
 type Job = Box<dyn FnOnce(Result<&mut Store, StoreError>) + Send>;
 
@@ -32,6 +35,13 @@ impl Archive {
     /// The database.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the last process ended without closing the database: it may have been in the middle of a turn.
+    pub(crate) fn was_cut_off(&self) -> bool {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        Path::new(&log).exists()
     }
 
     /// Does `work` with the store, after all that was asked for before.
@@ -61,11 +71,33 @@ impl Archive {
     }
 }
 
+/// Opens the store and tells, before anything else is read or written, of the turns that the last process left
+/// unfinished.
+fn opened(folder: &Path) -> Result<Store, StoreError> {
+    let mut store = Store::open(folder)?;
+    let at = clock::now_ms();
+    for run in store.interrupt_unfinished(|run| notice(run, at))? {
+        warn!(run = run.run_id, session = run.session_key, "was interrupted by the end of the last process");
+    }
+    Ok(store)
+}
+
+fn notice(run: &Run, at: u64) -> Record {
+    let what = match run.status {
+        RunStatus::Queued => "before this message was answered",
+        _ => "in the middle of this answer",
+    };
+    let text =
+        format!("The gateway ended {what}. Nothing after the last line above was kept; please ask again.");
+    let entry = Entry::Notice { text };
+    Record { role: entry.role().to_owned(), message: entry.to_message(at), at }
+}
+
 fn serve(folder: &Path, waiting: &mpsc::Receiver<Job>) {
     let mut open: Option<Store> = None;
     for job in waiting {
         if open.is_none() {
-            match Store::open(folder) {
+            match opened(folder) {
                 Ok(store) => open = Some(store),
                 Err(error) => {
                     job(Err(error));

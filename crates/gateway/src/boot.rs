@@ -8,9 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::Entry;
 use agent::turn::Stop;
-use base::{Secret, clock};
+use base::Secret;
 use profile::claims::Refused;
 use profile::document::Unreadable;
 use profile::folder::{self, BadFolder};
@@ -20,7 +19,6 @@ use profile::registry::Record;
 use profile::{Ambient, Claims, Document, Finding, Instance, Plan, control};
 use protocol::event::{Name, WhenSlow};
 use serde_json::json;
-use store::{Record as Stored, RunStatus};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
@@ -128,17 +126,30 @@ fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
     folder::prepare(&instance.state_dir)?;
     let mut claims = Claims::new(&instance.host.claims(), &instance.name, &instance.state_dir);
     claims.take_folder()?;
-    let document = document(&instance, &ambient, port, say)?;
+    let mut hold = |port: u16| -> Result<Vec<TcpListener>, StartError> {
+        claims.take_config_and_ports(&instance.config_path, &Plan::of(port)?)?;
+        bind(port)
+    };
+    let wished = port.or(instance.env_port);
+    let (document, held) = match (existing(&instance)?, wished) {
+        (Some(document), _) => (document, None),
+        // Held before anything is written: a new instance that cannot start leaves nothing behind.
+        (None, Some(port)) => {
+            let sockets = hold(port)?;
+            (make(&instance, &ambient, wished, say)?, Some((port, sockets)))
+        }
+        (None, None) => (make(&instance, &ambient, None, say)?, None),
+    };
     let ambient = ambient.with_env_file(&instance.state_dir.join(".env"));
     let (config, warnings) = read(&document, &ambient)?;
-    let port = port
-        .or(instance.env_port)
-        .or(config.gateway.port)
-        .or(instance.default_port)
-        .ok_or(StartError::NoPort)?;
     let secret = access(&document, &config, &ambient, token)?;
-    claims.take_config_and_ports(&instance.config_path, &Plan::of(port)?)?;
-    let sockets = bind(port)?;
+    let (port, sockets) = match held {
+        Some(it) => it,
+        None => {
+            let port = wished.or(config.gateway.port).or(instance.default_port).ok_or(StartError::NoPort)?;
+            (port, hold(port)?)
+        }
+    };
     let control = control::listen(&instance.state_dir).map_err(system("listen on the control socket"))?;
     let level = config::level(log_level.as_deref().unwrap_or(&config.logging.level));
     let level = level.unwrap_or(tracing::level_filters::LevelFilter::INFO);
@@ -153,29 +164,37 @@ fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
     Ok(Claimed { parts, claims, sockets, control })
 }
 
-/// The config; a new instance is given one, as `setup` does.
-fn document(
+/// The config; `None` where the instance is new.
+fn existing(instance: &Instance) -> Result<Option<Document>, StartError> {
+    let path = &instance.config_path;
+    match Document::load(path) {
+        Ok(it) => Ok(Some(it)),
+        // With a new token and no settings, a gateway that has run before would be another one.
+        Err(Unreadable::Missing(_)) if has_run(instance) => Err(StartError::ConfigGone(path.clone())),
+        Err(Unreadable::Missing(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn has_run(instance: &Instance) -> bool {
+    let record = instance.host.read(&instance.state_dir);
+    instance.state_dir.join(store::FILE).exists() || record.is_some_and(|it| it.pid.is_some())
+}
+
+/// The config of a new instance, as `setup` makes it, and said aloud.
+fn make(
     instance: &Instance,
     ambient: &Ambient,
     port: Option<u16>,
     say: &impl Fn(&str),
 ) -> Result<Document, StartError> {
-    let path = &instance.config_path;
-    match Document::load(path) {
-        Ok(it) => return Ok(it),
-        Err(Unreadable::Missing(_)) => {}
-        Err(error) => return Err(error.into()),
-    }
-    // With a new token and no settings, a gateway that has run before would be another one.
-    if instance.state_dir.join(store::FILE).exists() {
-        return Err(StartError::ConfigGone(path.clone()));
-    }
     let report = setup(instance, ambient, &Wishes { port, workspace: None })?;
+    let path = &instance.config_path;
     say(&format!(
         "instance {} is new: made {} with a new token and port {}",
         instance.name,
         path.display(),
-        report.port
+        report.port,
     ));
     Ok(Document::load(path)?)
 }
@@ -212,17 +231,23 @@ fn access(
     Ok(Access { method, secret })
 }
 
+/// Both loopback addresses, since `localhost` is either: a stranger on one of them would answer in our place.
 fn bind(port: u16) -> Result<Vec<TcpListener>, StartError> {
-    let v4 = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).map_err(|error| {
-        if error.kind() == io::ErrorKind::AddrInUse {
-            StartError::PortTaken { port, listener: listener::who(port).map(Box::new) }
-        } else {
-            StartError::System { what: "listen on the gateway's port", source: error }
+    let addresses =
+        [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
+    let mut sockets = Vec::new();
+    for address in addresses {
+        match TcpListener::bind(address) {
+            Ok(socket) => sockets.push(socket),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(StartError::PortTaken { port, listener: listener::who(port).map(Box::new) });
+            }
+            // Some machines have no IPv6; IPv4 alone is a whole gateway.
+            Err(_) if address.is_ipv6() => {}
+            Err(source) => return Err(StartError::System { what: "listen on the gateway's port", source }),
         }
-    })?;
-    // Some machines have no IPv6; IPv4 alone is a whole gateway.
-    let v6 = TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).ok();
-    Ok(std::iter::once(v4).chain(v6).collect())
+    }
+    Ok(sockets)
 }
 
 async fn serve(claimed: Claimed) -> Result<(), StartError> {
@@ -235,8 +260,14 @@ async fn serve(claimed: Claimed) -> Result<(), StartError> {
     let pid = std::process::id();
     info!("listening on ws://127.0.0.1:{} (PID {pid})", gateway.port);
     info!(instance = gateway.instance.name, state = %gateway.instance.state_dir.display(), "ready");
-    let late = gateway.clone();
-    gateway.supervisor.start(Stage::Intake, "look back", |_| async move { look_back(&late).await });
+    if gateway.archive.was_cut_off() {
+        let late = gateway.clone();
+        gateway.supervisor.start(
+            Stage::Intake,
+            "look back",
+            |_| async move { late.look_at_sessions().await },
+        );
+    }
     let signal = asked.await;
     info!("stopping on {signal}");
     stop(gateway).await;
@@ -278,39 +309,6 @@ fn record(gateway: &Gateway) {
         // Nothing depends on it but the listing.
         warn!("the instance cannot be recorded for others to see: {}", chain(&error));
     }
-}
-
-/// What the last process left undone: turns that it was in the middle of are told as such, once.
-async fn look_back(gateway: &Gateway) {
-    if !gateway.archive.path().exists() {
-        return;
-    }
-    let at = clock::now_ms();
-    let told = gateway.archive.with(move |store| store.interrupt_unfinished(|run| notice(run, at))).await;
-    match told {
-        Ok(runs) => {
-            for run in runs {
-                warn!(
-                    run = run.run_id,
-                    session = run.session_key,
-                    "was interrupted by the end of the last process"
-                );
-            }
-        }
-        Err(error) => warn!("{}", gateway.store_refusal("unfinished turns were not looked for", &error)),
-    }
-    gateway.look_at_sessions().await;
-}
-
-fn notice(run: &store::Run, at: u64) -> Stored {
-    let what = match run.status {
-        RunStatus::Queued => "before this message was answered",
-        _ => "in the middle of this answer",
-    };
-    let text =
-        format!("The gateway ended {what}. Nothing after the last line above was kept; please ask again.");
-    let entry = Entry::Notice { text };
-    Stored { role: entry.role().to_owned(), message: entry.to_message(at), at }
 }
 
 /// Ends with the name of the signal that asks for the stop.

@@ -219,10 +219,19 @@ pub fn read(document: &Document, ambient: &Ambient) -> Result<Read, Vec<Finding>
     let config: Config = serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string().trim_start_matches('.').to_owned();
         let path = if path == "." { String::new() } else { path };
-        vec![document.finding(&path, error.inner().to_string())]
+        vec![document.finding(&path, without_value(&error.inner().to_string()))]
     })?;
     let found = check(&config, document);
     if found.is_empty() { Ok(Read { config, warnings }) } else { Err(found) }
+}
+
+/// A type error without the value that has the wrong type: it may be a secret in the wrong place.
+fn without_value(words: &str) -> String {
+    let cut = |mark: char| Some((words.split_once(mark)?.0, words.rsplit_once(mark)?.1));
+    match words.strip_prefix("invalid type: ").and_then(|_| cut('"').or_else(|| cut('`'))) {
+        Some((before, after)) => format!("{}{after}", before.trim_end()),
+        None => words.to_owned(),
+    }
 }
 
 /// What keeps a gateway from running although each value is of its type.
@@ -401,7 +410,15 @@ mod tests {
         );
         check(
             "{gateway: {mode: 'local', port: 'x'}}",
-            "line 1, column 27: gateway.port: invalid type: string \"x\", expected u16",
+            "line 1, column 27: gateway.port: invalid type: string, expected u16",
+        );
+        check(
+            "{gateway: {mode: 'local', auth: 'hunter2'}}",
+            "line 1, column 27: gateway.auth: invalid type: string, expected struct AuthSection",
+        );
+        check(
+            "{gateway: {mode: 'local', auth: {token: 1234}}}",
+            "line 1, column 34: gateway.auth.token: invalid type: integer, expected a string",
         );
         check(
             "{gateway: {mode: 'local', auth: {token: '${NOPE}'}}}",

@@ -31,7 +31,7 @@ use tracing::debug;
 
 use crate::audience::{Client, Outbox};
 use crate::handshake::{self, Admitted, Refused};
-use crate::limits::{BEFORE_AUTH_BYTES, HANDSHAKE, PING, POLICY, REQUESTS};
+use crate::limits::{BEFORE_AUTH_BYTES, GOODBYE, HANDSHAKE, PING, POLICY, REQUESTS};
 use crate::server::{Entry, Pass};
 use crate::table::Caller;
 
@@ -93,7 +93,7 @@ async fn close_socket(socket: &mut Socket, code: u16, reason: &str) {
         // Waits for its close, so that what was said before is not lost in a reset.
         while let Some(Ok(_)) = socket.next().await {}
     };
-    let _ = timeout(std::time::Duration::from_secs(1), bye).await;
+    let _ = timeout(GOODBYE, bye).await;
 }
 
 /// The challenge, the `connect`, the hello.

@@ -64,7 +64,10 @@ struct Ready {
 
 async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Ready, String> {
     let (run_id, key) = (run.ask.run_id.clone(), run.ask.key.as_str().to_owned());
+    let late = gateway.late.clone();
     let opened = gateway.archive.with(move |store| {
+        // The end of the turn before this one stands before its message.
+        late.save(store)?;
         let history = store.start_run(&run_id, started_at)?;
         Ok((history, store.session(&key)?))
     });
@@ -90,7 +93,8 @@ async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Rea
     let room = choice.context_tokens.unwrap_or(settings.agents.defaults.context_tokens);
     let messages = context::messages(entries(history), &system, room);
     let specs = tools.iter().map(|it| it.spec()).collect();
-    let turn = Turn::new(choice.provider.id(), &choice.model, system, messages, specs);
+    let turn = Turn::new(choice.provider.id(), &choice.model, system, messages, specs)
+        .with_longest_answer(choice.context_tokens.map(context::longest_answer));
     let session_id = session.map(|it| it.session_id).unwrap_or_default();
     Ok(Ready { turn, choice, bench, tools, session_id, started_at })
 }
@@ -121,10 +125,12 @@ async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut End
     let mut effects = VecDeque::from(turn.on(Event::Begin));
     loop {
         let Some(effect) = effects.pop_front() else {
+            // A stop goes first: what is ready beside it would still be done, after `/new` in the wrong transcript.
             let event = tokio::select! {
-                event = next(&mut waiting, &mut teller) => event,
+                biased;
                 why = run.stopped() => Event::Stop(why),
                 () = &mut deadline => Event::Stop(Stop::TimedOut),
+                event = next(&mut waiting, &mut teller) => event,
             };
             if matches!(event, Event::Stop(_)) {
                 // Dropping it ends the request, or the tool with all that it started.
@@ -201,27 +207,27 @@ fn start_tool<'a>(
     }
 }
 
-/// Puts on disk what the turn has come to, before it goes on.
+/// Puts on disk what the turn has come to, before it goes on. What cannot be saved waits for the end of the turn.
 async fn save(gateway: &Gateway, run: &Run, unsaved: &mut Vec<Record>) -> Result<(), StoreError> {
     if unsaved.is_empty() {
         return Ok(());
     }
-    let records = std::mem::take(unsaved);
+    let records = unsaved.clone();
     let (run_id, key) = (run.ask.run_id.clone(), run.ask.key.as_str().to_owned());
-    gateway.archive.with(move |store| store.append(&key, Some(&run_id), &records)).await
+    gateway.archive.with(move |store| store.append(&key, Some(&run_id), &records)).await?;
+    unsaved.clear();
+    Ok(())
 }
 
 /// A turn that cannot be saved goes no further: what it did would be lost.
 fn unsavable(gateway: &Gateway, turn: &mut Turn, error: &StoreError) -> Vec<Effect> {
     let words = gateway.store_refusal("the turn was not saved", error).message;
-    let failure = ModelError::new(ErrorKind::Refused, "the gateway", "");
-    let effects = turn.on(Event::Failed(failure));
-    // The end carries the store's own words, not a model's.
-    let told = |effect| match effect {
-        Effect::End(_) => Effect::End(End::TooLong(words.clone())),
-        other => other,
-    };
-    effects.into_iter().map(told).collect()
+    let mut effects = turn.on(Event::Stop(Stop::Asked));
+    effects.retain(|it| !matches!(it, Effect::End(_)));
+    // The end carries the store's own words, and they stand in the transcript too.
+    effects.push(Effect::Save(Entry::Notice { text: words.clone() }));
+    effects.push(Effect::End(End::TooLong(words)));
+    effects
 }
 
 /// The end of a turn, with what is not on disk yet.
@@ -241,9 +247,8 @@ async fn conclude(gateway: &Gateway, run: &Run, teller: &mut Teller<'_>, it: Con
     };
     let (input_tokens, output_tokens) = ended.usage;
     let stored = RunEnd { status, error, input_tokens, output_tokens, at: clock::now_ms(), records: unsaved };
-    let run_id = run.ask.run_id.clone();
     // On disk first: who was told of an answer finds it again.
-    let saved = gateway.archive.with(move |store| store.end_run(&run_id, &stored)).await;
+    let saved = gateway.save_end(&run.ask.run_id, stored).await;
     let unsaved = saved.err().map(|error| gateway.store_refusal("the answer was not saved", &error).message);
     let instance = &gateway.instance.name;
     (ended.how, ended.text) = match (end, unsaved) {
@@ -284,9 +289,8 @@ async fn save_failure(gateway: &Gateway, run: &Run, words: &str) {
         at,
         records: vec![record],
     };
-    let run_id = run.ask.run_id.clone();
-    if let Err(error) = gateway.archive.with(move |store| store.end_run(&run_id, &end)).await {
-        warn!(run = run.ask.run_id, "the end of a turn was not saved: {}", chain(&error));
+    if let Err(error) = gateway.save_end(&run.ask.run_id, end).await {
+        warn!(run = run.ask.run_id, "the end of a turn was not saved yet: {}", chain(&error));
     }
 }
 

@@ -19,8 +19,9 @@ use crate::VERSION;
 use crate::device;
 use crate::keys::SessionKey;
 use crate::limits::POLICY;
-use crate::methods::snapshot;
+use crate::methods::known;
 use crate::state::Gateway;
+use crate::table;
 
 /// Where a connection comes from, as the kernel knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,20 +90,13 @@ pub(crate) fn admit(
 }
 
 fn read(params: Option<&RawValue>) -> Result<ConnectParams, Refusal> {
-    let invalid = |words: String| Refusal::invalid(format!("invalid connect params: {words}"));
-    let text = params.map_or("{}", RawValue::get);
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let params: ConnectParams = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let at = if path == "." { String::new() } else { format!("/{}", path.replace('.', "/")) };
-        let words = error.inner().to_string();
-        invalid(format!("at {at}: {}", words.split(" at line ").next().unwrap_or_default()))
-    })?;
+    let invalid = |words: &str| Refusal::invalid(format!("invalid connect params: {words}"));
+    let params: ConnectParams = table::read("connect", params)?;
     if !CLIENT_IDS.contains(&params.client.id.as_str()) {
-        return Err(invalid("at /client/id: must be equal to one of the allowed values".to_owned()));
+        return Err(invalid("at /client/id: must be equal to one of the allowed values"));
     }
     if !CLIENT_MODES.contains(&params.client.mode.as_str()) {
-        return Err(invalid("at /client/mode: must be equal to one of the allowed values".to_owned()));
+        return Err(invalid("at /client/mode: must be equal to one of the allowed values"));
     }
     Ok(params)
 }
@@ -183,7 +177,7 @@ pub(crate) fn hello(gateway: &Gateway, admitted: &Admitted, connection: &str, me
         },
         snapshot: Snapshot {
             presence: Vec::new(),
-            health: json!(snapshot(gateway)),
+            health: known(gateway),
             state_version: StateVersion { presence: 1, health: 1 },
             uptime_ms: gateway.uptime_ms(),
             session_defaults: SessionDefaults {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    ALLOW, CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
@@ -22,6 +22,9 @@ use crate::state::Gateway;
 use crate::supervisor::Stage;
 
 type Answer = Response<Full<Bytes>>;
+
+/// Says whether a request comes from a page of the same origin; set by browsers alone.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Answers one request.
 pub(crate) async fn serve(entry: Arc<Entry>, request: Request<Incoming>) -> Result<Answer, Infallible> {
@@ -51,9 +54,12 @@ pub(crate) async fn serve(entry: Arc<Entry>, request: Request<Incoming>) -> Resu
 /// Browsers send where a page comes from, and which name it believes to talk to. Only our own are let in, on
 /// every route and before any credential is looked at.
 fn guard(gateway: &Gateway, peer: Peer, request: &Request<Incoming>) -> Result<(), StatusCode> {
-    let header = |name| request.headers().get(name).map(|it| it.to_str().unwrap_or("?"));
+    let header = |name: HeaderName| request.headers().get(name).map(|it| it.to_str().unwrap_or("?"));
     let allowed = &gateway.config.gateway.control_ui.allowed_origins;
-    let verdict = check_names(gateway.port, peer, header(HOST), header(ORIGIN), allowed);
+    // A page's plain GET carries no origin; browsers then say in another way that a page of elsewhere asks.
+    let from_elsewhere = header(FETCH_SITE).is_some_and(|it| !matches!(it, "same-origin" | "none"));
+    let named = header(ORIGIN).or(from_elsewhere.then_some("null"));
+    let verdict = check_names(gateway.port, peer, header(HOST), named, allowed);
     if verdict.is_err() {
         debug!(host = header(HOST), origin = header(ORIGIN), "a foreign name was refused");
     }

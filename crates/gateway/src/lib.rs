@@ -14,6 +14,7 @@ mod driver;
 mod handshake;
 mod http;
 mod keys;
+mod late;
 mod limits;
 mod log;
 mod methods;

@@ -18,6 +18,8 @@ pub(crate) const HANDSHAKE: Duration = Duration::from_secs(15);
 pub(crate) const UNAUTHENTICATED: usize = 32;
 /// Between two WebSocket pings; a peer that answers none until the next is gone.
 pub(crate) const PING: Duration = Duration::from_secs(25);
+/// How long a closed connection may take to say that it has understood.
+pub(crate) const GOODBYE: Duration = Duration::from_millis(250);
 /// Requests of one connection under way.
 pub(crate) const REQUESTS: usize = 256;
 /// How long an HTTP client has for its headers.

@@ -4,7 +4,7 @@ mod agent;
 mod chat;
 mod config;
 mod health;
-pub(crate) use health::snapshot;
+pub(crate) use health::known;
 mod models;
 mod sessions;
 

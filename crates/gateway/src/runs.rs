@@ -258,7 +258,9 @@ impl Gateway {
     /// A failure of the store, as a caller is told of it; `health` says the same.
     pub(crate) fn store_refusal(&self, what: &str, error: &store::StoreError) -> Refusal {
         let text = format!("{what} by instance {}: {}", self.instance.name, chain(error));
-        self.note("store", Some(text.clone()));
+        if error.is_fault() {
+            self.note("store", Some(text.clone()));
+        }
         Refusal::new(Code::Unavailable, text)
     }
 

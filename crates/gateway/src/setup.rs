@@ -76,6 +76,8 @@ pub fn setup(instance: &Instance, ambient: &Ambient, wishes: &Wishes) -> Result<
         Err(Unreadable::Missing(_)) => None,
         Err(error) => return Err(error.into()),
     };
+    // Until the record below is written: two that are made at the same moment must not be given the same ports.
+    let _choosing = instance.host.choosing()?;
     let port = port(instance, wishes, found.as_ref())?;
     ports::Plan::of(port)?;
     let default = || wishes.workspace.clone().unwrap_or_else(|| instance.workspace.clone());

@@ -12,6 +12,7 @@ use crate::VERSION;
 use crate::archive::Archive;
 use crate::audience::Audience;
 use crate::config::Config;
+use crate::late::Late;
 use crate::limits::Attempts;
 use crate::models::Models;
 use crate::runs::Runs;
@@ -41,6 +42,8 @@ pub(crate) struct Gateway {
     pub(crate) supervisor: Supervisor,
     /// The turns.
     pub(crate) runs: Runs,
+    /// Ends of turns that are not on disk yet.
+    pub(crate) late: Late,
     /// Who can be asked.
     pub(crate) models: Models,
     /// Changes with each start.
@@ -51,8 +54,8 @@ pub(crate) struct Gateway {
     pub(crate) began: Instant,
     /// What is wrong with it, for people.
     problems: Mutex<Vec<(&'static str, String)>>,
-    /// Conversations, newest first, as they were last seen.
-    overview: Mutex<Overview>,
+    /// Conversations, newest first, as they were last seen; absent while nobody has looked.
+    overview: Mutex<Option<Overview>>,
 }
 
 /// The shared secret, and by which name clients send it.
@@ -88,6 +91,7 @@ impl Gateway {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { instance, ambient, config, port, secret, archive } = parts;
         let workspace = config.workspace(&ambient, &instance.workspace);
+        let nothing_yet = (!archive.path().exists()).then(Overview::default);
         Self {
             models: Models::new(&instance.name),
             instance,
@@ -101,11 +105,12 @@ impl Gateway {
             attempts: Attempts::default(),
             supervisor: Supervisor::default(),
             runs: Runs::default(),
+            late: Late::default(),
             boot_id: random::hex::<8>(),
             since: clock::now_ms(),
             began: Instant::now(),
             problems: Mutex::new(Vec::new()),
-            overview: Mutex::new(Overview::default()),
+            overview: Mutex::new(nothing_yet),
         }
     }
 
@@ -132,27 +137,43 @@ impl Gateway {
         problems.extend(problem.map(|it| (part, it)));
     }
 
+    fn has_problem(&self, part: &str) -> bool {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|(it, _)| *it == part)
+    }
+
     /// What is wrong, for people.
     pub(crate) fn problems(&self) -> Vec<String> {
         let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         problems.iter().map(|(_, it)| it.clone()).collect()
     }
 
-    /// The conversations as they were last seen.
-    pub(crate) fn overview(&self) -> Overview {
+    /// The conversations as they were last seen; `None` while nobody has looked.
+    pub(crate) fn overview(&self) -> Option<Overview> {
         self.overview.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Looks at the conversations afresh.
+    /// Looks at the conversations afresh. Where something could not be saved before, that it can be now is seen by
+    /// saving it.
     pub(crate) async fn look_at_sessions(&self) {
         let query = store::SessionQuery { limit: 10, ..store::SessionQuery::default() };
-        match self.archive.with(move |store| store.sessions(&query)).await {
+        let unwell = self.has_problem("store");
+        let late = self.late.clone();
+        let looked = self.archive.with(move |store| {
+            if unwell {
+                late.save(store)?;
+                store.check_writable()?;
+            }
+            store.sessions(&query)
+        });
+        match looked.await {
             Ok(page) => {
                 let recent = page.sessions.into_iter().map(|it| (it.key, it.updated_at)).collect();
                 let overview = Overview { count: page.total, recent };
-                *self.overview.lock().unwrap_or_else(PoisonError::into_inner) = overview;
+                *self.overview.lock().unwrap_or_else(PoisonError::into_inner) = Some(overview);
                 self.note("store", None);
             }
+            // What was noted before says what the person lost by it.
+            Err(_) if unwell => {}
             Err(error) => self.note("store", Some(chain(&error))),
         }
     }

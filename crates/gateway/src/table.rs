@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use protocol::{Code, Method, Refusal};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tracing::error;
@@ -49,7 +50,7 @@ impl Table {
         T: Future<Output = Result<M::Reply, Refusal>> + Send + 'static,
     {
         let row: Serve = Box::new(move |caller, params| {
-            let params = match read::<M>(params) {
+            let params = match read::<M::Params>(M::NAME, params) {
                 Ok(it) => it,
                 Err(refusal) => return std::future::ready(Err(refusal)).boxed(),
             };
@@ -93,16 +94,17 @@ fn missing(scope: protocol::Scope) -> Refusal {
     )
 }
 
-fn read<M: Method>(params: Option<&RawValue>) -> Result<M::Params, Refusal> {
+/// Reads the parameters of a request; what is wrong is named by its place.
+pub(crate) fn read<T: DeserializeOwned>(method: &str, params: Option<&RawValue>) -> Result<T, Refusal> {
     let text = params.map_or("{}", RawValue::get);
     let mut reader = serde_json::Deserializer::from_str(if text == "null" { "{}" } else { text });
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let at = if path == "." { String::new() } else { format!("/{}", path.replace('.', "/")) };
+        let path = error.path().to_string().replace(['.', '['], "/").replace(']', "");
+        let at = if path == "/" { String::new() } else { format!("at /{path}: ") };
         // Line and column of a frame tell nobody anything.
         let words = error.inner().to_string();
-        let words = words.split(" at line ").next().unwrap_or_default().to_owned();
-        Refusal::invalid(format!("invalid {} params: at {at}: {words}", M::NAME))
+        let words = words.split(" at line ").next().unwrap_or_default();
+        Refusal::invalid(format!("invalid {method} params: {at}{words}"))
     })
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Teller<'a> {
     /// The whole answer so far, and how much of it `chat` has told.
     text: String,
     told: usize,
+    /// Whether `chat` has told a text of an earlier round, which the next one takes the place of.
+    replaces: bool,
     last_delta: Option<Instant>,
 }
 
@@ -28,7 +30,8 @@ impl<'a> Teller<'a> {
     /// Tells of `run` to all who may hear.
     pub(crate) fn new(audience: &'a Audience, run: &'a Run, session_id: &str) -> Self {
         let session_id = session_id.to_owned();
-        Self { audience, run, session_id, seq: 0, text: String::new(), told: 0, last_delta: None }
+        let (text, told, replaces) = (String::new(), 0, false);
+        Self { audience, run, session_id, seq: 0, text, told, replaces, last_delta: None }
     }
 
     /// The turn begins.
@@ -38,6 +41,7 @@ impl<'a> Teller<'a> {
 
     /// A model is asked: what it said before, it has said.
     pub(crate) fn asks(&mut self, provider: &str, model: &str) {
+        self.replaces |= self.told > 0;
         self.text.clear();
         self.told = 0;
         self.run.says("");
@@ -150,8 +154,10 @@ impl<'a> Teller<'a> {
         self.told = self.text.len();
         self.last_delta = Some(Instant::now());
         let message = assistant_text(&self.text, clock::now_ms());
+        let replace = std::mem::take(&mut self.replaces).then_some(true);
         self.chat(ChatState::Delta, |it| {
             it.delta_text = Some(more);
+            it.replace = replace;
             it.message = Some(message);
         });
     }
@@ -165,6 +171,7 @@ impl<'a> Teller<'a> {
             seq: self.seq.max(1),
             state,
             delta_text: None,
+            replace: None,
             message: None,
             stop_reason: None,
             error_message: None,

@@ -73,6 +73,20 @@ impl Ambient {
         absolute(text, self.home().as_deref(), &self.folder)
     }
 
+    /// A path as a person reads it: below the home it begins with `~`.
+    pub fn short(&self, path: &Path) -> String {
+        let below = self.home().and_then(|home| Some(path.strip_prefix(home).ok()?.to_path_buf()));
+        below.map_or_else(|| path.display().to_string(), |it| format!("~/{}", it.display()))
+    }
+
+    /// The file of this program, to start another of its kind.
+    ///
+    /// # Errors
+    /// When the system does not know it.
+    pub fn program() -> std::io::Result<PathBuf> {
+        std::env::current_exe()
+    }
+
     /// The environment of a child.
     pub fn child(&self) -> Vec<(String, String)> {
         self.variables
@@ -149,6 +163,8 @@ mod tests {
         {
             assert_eq!(it.path(text), Path::new(expected), "{text}");
         }
+        assert_eq!(it.short(Path::new("/home/ada/x")), "~/x");
+        assert_eq!(it.short(Path::new("/home/adam")), "/home/adam");
         let moved = Ambient::of(&[("HOME", "/home/ada"), ("OPENCLAW_HOME", "~/other")], Path::new("/"));
         assert_eq!(moved.home().as_deref(), Some(Path::new("/home/ada/other")));
     }

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ports::{Plan, Role};
 
+/// The lock of a state folder, within it.
+const FOLDER_LOCK: &str = "gateway.lock";
+
 /// Who holds a claim. Written into the lock's file for those who are refused; the lock itself is the kernel's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -146,10 +149,9 @@ impl Claims {
     fn lock_path(&self, claim: &Claim) -> PathBuf {
         match claim {
             Claim::Port(_, port) => self.folder.join(format!("port-{port}")),
-            Claim::StateFolder(path) => path.join("gateway.lock"),
+            Claim::StateFolder(path) => path.join(FOLDER_LOCK),
             Claim::Config(path) => {
-                let real = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-                let sum = digest::digest(&digest::SHA256, real.as_os_str().as_encoded_bytes());
+                let sum = digest::digest(&digest::SHA256, real(path).as_os_str().as_encoded_bytes());
                 self.folder.join(format!("config-{}", random::hex_of(&sum.as_ref()[..8])))
             }
         }
@@ -164,8 +166,19 @@ impl Drop for Held {
     }
 }
 
+/// The path with its links followed, also where the file is yet to be made.
+fn real(path: &Path) -> PathBuf {
+    let folder = || Some(fs::canonicalize(path.parent()?).ok()?.join(path.file_name()?));
+    fs::canonicalize(path).ok().or_else(folder).unwrap_or_else(|| path.to_path_buf())
+}
+
+/// Who holds the state folder, or held it last before it was killed, by its own word.
+pub fn holder_of(state_dir: &Path) -> Option<Holder> {
+    holder(&state_dir.join(FOLDER_LOCK))
+}
+
 /// Who holds the lock at `path`, by its own word.
-pub fn holder(path: &Path) -> Option<Holder> {
+fn holder(path: &Path) -> Option<Holder> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 

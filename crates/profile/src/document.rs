@@ -25,7 +25,7 @@ pub struct Finding {
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
-    /// The line itself, for people.
+    /// The line itself, for people: indented as it is, secrets masked.
     pub excerpt: String,
 }
 
@@ -209,12 +209,14 @@ impl Finding {
         let before = base::text::head(text, offset);
         let line_start = before.rfind('\n').map_or(0, |it| it + 1);
         let line = text[line_start..].lines().next().unwrap_or_default();
+        // The columns are those of the file, so the line stays where it stands.
+        let indent = line.chars().take_while(|it| it.is_whitespace()).count();
         Self {
             path: path.to_owned(),
             message,
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
-            excerpt: mask(&base::text::line(line, 160)),
+            excerpt: " ".repeat(indent) + &mask(&base::text::line(line, 160)),
         }
     }
 
@@ -222,21 +224,23 @@ impl Finding {
     pub fn pointer(&self) -> String {
         let number = self.line.to_string();
         let indent = " ".repeat(number.len());
-        // The excerpt was trimmed at its start; the mark moves with it.
+        // The excerpt may be cut or masked; the mark stays within it.
         let mark = " ".repeat(self.column.saturating_sub(1).min(self.excerpt.chars().count()));
         format!("{indent} |\n{number} | {}\n{indent} | {mark}^", self.excerpt)
     }
 }
 
-/// A line of a config may hold a secret: what follows a key that sounds like one is masked.
+/// A line of a config may hold a secret: what follows a word that sounds like one is masked, also where the colon
+/// between them is what is missing.
 fn mask(line: &str) -> String {
     let lower = line.to_ascii_lowercase();
-    let sounds_secret =
-        ["token", "password", "secret", "apikey", "api_key"].iter().any(|it| lower.contains(it));
-    match line.split_once(':') {
-        Some((key, rest)) if sounds_secret && !rest.trim().is_empty() => format!("{key}: ***"),
-        _ => line.to_owned(),
-    }
+    let words = ["token", "password", "secret", "apikey", "api_key"].into_iter();
+    let Some(end) = words.filter_map(|it| Some(lower.find(it)? + it.len())).min() else {
+        return line.to_owned();
+    };
+    let (key, rest) = line.split_at(end);
+    let is_bare = rest.trim_matches(['"', '\'', ':', ' ']).is_empty();
+    if is_bare { line.to_owned() } else { format!("{key}: ***") }
 }
 
 fn options() -> ParseOptions {
@@ -325,7 +329,7 @@ mod tests {
         assert_eq!(it.get("agents.defaults.workspace"), Some(&json!("/w")));
         let refused = it.set("zebra.a", &json!(1)).expect_err("an array");
         assert_eq!(refused.path, "zebra");
-        assert!(refused.excerpt.starts_with("zebra:"), "{refused:?}");
+        assert!(refused.excerpt.starts_with("  zebra:"), "{refused:?}");
     }
 
     #[test]
@@ -333,8 +337,21 @@ mod tests {
         let it = parse("{\n  gateway: {\n    auth: {\n      token: 'abc' } } }").expect("JSON5");
         let finding = it.finding("gateway.auth.token", "too short");
         assert_eq!((finding.line, finding.column), (4, 7));
-        assert!(!finding.pointer().contains("abc"), "{}", finding.pointer());
+        assert_eq!(finding.pointer(), "  |\n4 |       token: ***\n  |       ^");
         assert_eq!(it.finding("gateway.auth.mode", "missing").line, 3);
+    }
+
+    #[test]
+    fn a_line_shows_no_secret_however_it_is_broken() {
+        for (line, expected) in [
+            ("token \"abc\"", "token: ***"),
+            ("auth: { mode: 'token', token: abc }", "auth: { mode: 'token: ***"),
+            ("\"botToken\" = abc", "\"botToken: ***"),
+            ("password:", "password:"),
+            ("port: 1", "port: 1"),
+        ] {
+            assert_eq!(mask(line), expected, "{line}");
+        }
     }
 
     #[test]

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use base::file;
 
 /// What makes a folder one of ours, or one of the original's.
-const MARKS: [&str; 9] = [
+const MARKS: [&str; 10] = [
     "openclaw.json",
+    // All that is left of a stopped one whose config and workspace are elsewhere and that nobody talked to.
+    "logs/gateway.log",
     "gateway.sqlite",
     "gateway.lock",
     "agents",
@@ -98,10 +100,9 @@ fn check(path: &Path, found: &fs::Metadata) -> Result<(), BadFolder> {
     }
     let names: Vec<_> =
         fs::read_dir(path).map(|it| it.flatten().map(|it| it.file_name()).collect()).unwrap_or_default();
-    let ours = |name: &std::ffi::OsString| {
-        name.to_str().is_some_and(|it| MARKS.contains(&it) || it.starts_with("workspace"))
-    };
-    if names.is_empty() || names.iter().any(ours) {
+    let is_workspace = |it: &std::ffi::OsString| it.to_str().is_some_and(|it| it.starts_with("workspace"));
+    let is_marked = MARKS.iter().any(|it| path.join(it).symlink_metadata().is_ok());
+    if names.is_empty() || is_marked || names.iter().any(is_workspace) {
         return Ok(());
     }
     Err(BadFolder::Foreign(path.to_path_buf()))
@@ -125,6 +126,11 @@ mod tests {
         assert!(matches!(prepare(&foreign), Err(BadFolder::Foreign(_))));
         assert_eq!(fs::read_dir(&foreign).expect("list").count(), 1, "nothing was added");
         assert!(matches!(prepare(&foreign.join("cat.jpg")), Err(BadFolder::NotAFolder(_))));
+
+        fs::create_dir(foreign.join("logs")).expect("made");
+        assert!(matches!(prepare(&foreign), Err(BadFolder::Foreign(_))), "anybody has logs");
+        file::replace(&foreign.join("logs/gateway.log"), b"").expect("written");
+        prepare(&foreign).expect("a gateway ran here");
     }
 
     #[test]

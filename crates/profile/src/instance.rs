@@ -82,7 +82,12 @@ impl Unresolved {
                 "unset {variable} to act on {flag}, or leave the flag out to act on what the environment names"
             )),
             Unresolved::Port(_) => Some("correct or unset OPENCLAW_GATEWAY_PORT".to_owned()),
-            _ => None,
+            Unresolved::Name(_) => {
+                let words = "a name has 1 to 64 of these and begins with a letter or a number";
+                Some(format!("{words}; look at --profile and OPENCLAW_PROFILE"))
+            }
+            Unresolved::DevAndProfile => Some("leave one of them out".to_owned()),
+            Unresolved::NoHome => None,
         }
     }
 }

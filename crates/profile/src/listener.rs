@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+
+use rustix::io;
+use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 
 /// A process that listens on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +31,15 @@ impl fmt::Display for Listener {
     }
 }
 
-/// Whether somebody listens on the port on loopback. Binds it for a moment to find out.
+/// Whether somebody listens on the port on loopback. Binds it for a moment to find out, and does not listen, so
+/// that a gateway that is just about to may do so meanwhile.
 pub fn is_bound(port: u16) -> bool {
-    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err()
+    let bound = || -> io::Result<()> {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    };
+    bound().is_err()
 }
 
 /// Who listens on the port; `None` when nobody does, or where there is no `/proc`.
@@ -69,6 +78,8 @@ fn owner(inode: u64) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]

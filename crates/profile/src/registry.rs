@@ -1,6 +1,6 @@
 //! The host folder: one record an instance, and the locks of what is host-wide. A record outlives a stop.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use base::file::{self, FileError};
@@ -62,6 +62,19 @@ impl Host {
     /// The folder of the locks.
     pub fn claims(&self) -> PathBuf {
         self.0.join("claims")
+    }
+
+    /// Waits until no other process of this host chooses ports, and keeps others from it until it is dropped: who
+    /// proposes a base must have recorded it before the next one looks.
+    ///
+    /// # Errors
+    /// When the host folder cannot be written.
+    pub fn choosing(&self) -> Result<File, FileError> {
+        file::private_folder(&self.0)?;
+        let path = self.0.join("choosing.lock");
+        let lock = file::lockable(&path)?;
+        lock.lock().map_err(|source| FileError { what: "lock", path, source })?;
+        Ok(lock)
     }
 
     /// Writes the record of an instance, whole or not at all.

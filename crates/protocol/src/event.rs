@@ -73,6 +73,9 @@ pub struct Chat {
     /// With `delta`: what was added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delta_text: Option<String>,
+    /// With `delta`: true where the text begins anew, so that what was shown before is to be forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace: Option<bool>,
     /// The assistant's message so far, or as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Value>,

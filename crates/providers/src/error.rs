@@ -67,7 +67,7 @@ impl fmt::Display for ModelError {
             ErrorKind::Refused => f.write_str(" refused the request")?,
             ErrorKind::Server => f.write_str(" failed on its own side")?,
             ErrorKind::Unreachable => f.write_str(" cannot be reached")?,
-            ErrorKind::Cut => f.write_str(" broke off in the middle of the answer")?,
+            ErrorKind::Cut => f.write_str(" broke off before the end of the answer")?,
             ErrorKind::Garbage => f.write_str(" sent an answer that cannot be read")?,
             ErrorKind::TimedOut => f.write_str(" took too long to answer")?,
             ErrorKind::TooLarge => f.write_str(": the request or its answer is too large")?,

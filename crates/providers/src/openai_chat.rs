@@ -188,7 +188,10 @@ impl Endpoint {
     }
 
     fn failed(&self, failure: &Failure) -> ModelError {
-        self.error(failure.kind, &failure.words)
+        // The system says "Connection refused", and not by whom.
+        let place = self.chat.authority().filter(|_| failure.kind == ErrorKind::Unreachable);
+        let place = place.map(|it| format!("{it}: ")).unwrap_or_default();
+        self.error(failure.kind, &format!("{place}{}", failure.words))
     }
 
     /// An error in `words`, with the key taken out of them before they are cut.

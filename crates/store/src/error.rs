@@ -129,6 +129,28 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether something is wrong with the database or its disk, and not with what was asked.
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::NoSuchSession { .. }
+            | Self::SessionIdTaken { .. }
+            | Self::NoSuchRun { .. }
+            | Self::NotQueued { .. }
+            | Self::NotAnEnd { .. } => false,
+            Self::Full { .. }
+            | Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::Corrupt { .. }
+            | Self::ReadOnly { .. }
+            | Self::Disk { .. }
+            | Self::Busy { .. }
+            | Self::Open { .. }
+            | Self::Sqlite { .. } => true,
+        }
+    }
+}
+
 /// Gives an SQLite error its meaning.
 pub(crate) fn of(what: &'static str, path: &Path) -> impl Fn(rusqlite::Error) -> StoreError + use<> {
     let path = path.to_path_buf();

@@ -53,6 +53,15 @@ impl Store {
         Ok(Store { connection, path })
     }
 
+    /// Writes what changes nothing, and waits until the disk has it: whether the next write has room.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn check_writable(&mut self) -> Result<(), StoreError> {
+        let written = self.connection.pragma_update(None, "user_version", migrate::VERSION);
+        written.map_err(self.failed("write the database"))
+    }
+
     /// Gives an SQLite error its meaning: `what` was tried, as in "cannot `list the sessions`".
     fn failed(&self, what: &'static str) -> impl Fn(rusqlite::Error) -> StoreError + use<> {
         error::of(what, &self.path)

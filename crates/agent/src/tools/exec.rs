@@ -9,7 +9,8 @@ use providers::ToolSpec;
 use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 
 use super::{Outcome, Risk, Tool, Workbench, arguments};
@@ -69,15 +70,12 @@ impl Drop for Group {
 async fn exec(call: Arguments, bench: &Workbench) -> Outcome {
     let limit = call.timeout.map_or(bench.time_limit, Duration::from_secs).min(LONGEST);
     let began = Instant::now();
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", &call.command]).current_dir(&bench.path).env_clear().envs(bench.env.iter().cloned());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = match command.process_group(0).kill_on_drop(true).spawn() {
+    let (child, pipe) = match start(&call.command, bench) {
         Ok(it) => it,
         Err(error) => return Outcome::failed(format!("cannot start /bin/sh: {error}")),
     };
     let mut output = Output::default();
-    let ended = tokio::time::timeout(limit, follow(child, &mut output)).await;
+    let ended = tokio::time::timeout(limit, follow(child, pipe, &mut output)).await;
     let details = |status: &str, code: Option<i32>| {
         let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         json!({"status": status, "exitCode": code, "durationMs": took, "cwd": bench.path})
@@ -98,31 +96,37 @@ async fn exec(call: Arguments, bench: &Workbench) -> Outcome {
     }
 }
 
+/// Starts a command. Both of its streams are one pipe, so that what it prints comes in the order in which it does.
+fn start(text: &str, bench: &Workbench) -> io::Result<(Child, Receiver)> {
+    let (reader, writer) = io::pipe()?;
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", text]).current_dir(&bench.path).env_clear().envs(bench.env.iter().cloned());
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let child = command.process_group(0).kill_on_drop(true).spawn()?;
+    Ok((child, Receiver::from_owned_fd(reader.into())?))
+}
+
 /// Waits for the command's end and takes what it prints meanwhile. Dropping this ends all that it started.
-async fn follow(mut child: Child, output: &mut Output) -> io::Result<ExitStatus> {
+async fn follow(mut child: Child, pipe: Receiver, output: &mut Output) -> io::Result<ExitStatus> {
     let pid = child.id().and_then(|it| Pid::from_raw(it.try_into().ok()?));
     let group = pid.map(Group);
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let mut pipe = Some(pipe);
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
-            bytes = next(&mut stdout) => output.add(&bytes),
-            bytes = next(&mut stderr) => output.add(&bytes),
+            bytes = next(&mut pipe) => output.add(&bytes),
         }
     };
-    // It may have left others that hold its output open: they end with it, and then the pipes do.
+    // It may have left others that hold its output open: they end with it, and then the pipe does.
     drop(group);
-    while stdout.is_some() {
-        output.add(&next(&mut stdout).await);
-    }
-    while stderr.is_some() {
-        output.add(&next(&mut stderr).await);
+    while pipe.is_some() {
+        output.add(&next(&mut pipe).await);
     }
     status
 }
 
 /// What a pipe has next; the pipe is gone once it is closed, and never ready from then on.
-async fn next(pipe: &mut Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+async fn next(pipe: &mut Option<Receiver>) -> Vec<u8> {
     let Some(open) = pipe else { return std::future::pending().await };
     let mut buffer = vec![0; 8192];
     let read = open.read(&mut buffer).await.unwrap_or(0);
@@ -133,7 +137,7 @@ async fn next(pipe: &mut Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     buffer
 }
 
-/// The beginning and the end of what a command printed, whichever of its two pipes it came by.
+/// The beginning and the end of what a command printed.
 #[derive(Default)]
 struct Output {
     head: Vec<u8>,
@@ -175,7 +179,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let bench = bench(home.path());
         let outcome = run(&bench, json!({"command": "pwd; echo err >&2; env"})).await;
-        assert!(!outcome.is_error && outcome.text.contains("err"), "{outcome:?}");
+        assert!(!outcome.is_error && outcome.text.contains("\nerr\n"), "{outcome:?}");
         assert!(outcome.text.contains(&home.path().display().to_string()));
         assert!(!outcome.text.contains("HOME="), "nothing but what was given: {}", outcome.text);
         let outcome = run(&bench, json!({"command": "exit 3"})).await;

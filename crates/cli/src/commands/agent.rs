@@ -65,12 +65,21 @@ pub(crate) fn run(app: &App, args: &AgentArgs) -> Result<ExitCode, Failure> {
     let id = client.send(Run::NAME, &params).map_err(failed)?;
     let live = !args.json && std::io::stdout().is_terminal();
     let mut shown = false;
+    let mut in_line = false;
     loop {
         match client.next(Some(&id)).map_err(failed)? {
             FromServer::Event(event) if live && event.event == event::Name::Agent.name() => {
-                if let Some(more) = said(event.payload.as_deref(), &params.idempotency_key) {
-                    app.printer.piece(&more);
-                    shown = true;
+                match step(event.payload.as_deref(), &params.idempotency_key) {
+                    Some(Step::Says(more)) => {
+                        app.printer.piece(&more);
+                        (shown, in_line) = (true, true);
+                    }
+                    // What it says after a tool begins a line of its own.
+                    Some(Step::AsksAgain) if in_line => {
+                        app.printer.line("");
+                        in_line = false;
+                    }
+                    _ => {}
                 }
             }
             FromServer::Event(_) => {}
@@ -89,11 +98,22 @@ pub(crate) fn run(app: &App, args: &AgentArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-/// What was added to the answer of this run.
-fn said(payload: Option<&RawValue>, run_id: &str) -> Option<String> {
+/// What the person is shown of a run.
+enum Step {
+    /// More of the answer.
+    Says(String),
+    /// The model is asked, for the first time or after a tool.
+    AsksAgain,
+}
+
+fn step(payload: Option<&RawValue>, run_id: &str) -> Option<Step> {
     let event: event::Agent = serde_json::from_str(payload?.get()).ok()?;
-    let ours = event.run_id == run_id && event.stream == "assistant";
-    ours.then(|| event.data["delta"].as_str().unwrap_or_default().to_owned())
+    match event.stream.as_str() {
+        _ if event.run_id != run_id => None,
+        "assistant" => Some(Step::Says(event.data["delta"].as_str()?.to_owned())),
+        "lifecycle" if event.data["phase"] == "model" => Some(Step::AsksAgain),
+        _ => None,
+    }
 }
 
 fn end(app: &App, args: &AgentArgs, reply: &RunReply, shown: bool) -> Result<ExitCode, Failure> {

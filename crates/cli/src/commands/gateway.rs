@@ -13,17 +13,17 @@ use self::run::RunArgs;
 use self::status::GatewayStatusArgs;
 use super::health::{self, HealthArgs};
 use crate::app::App;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 
 const EXAMPLES: &str = "\
 Examples:
-  openclaw --profile main gateway --port 18789
+  openclaw --profile rescue gateway --port 19001
   openclaw --profile main gateway status
   openclaw --profile main gateway call chat.history --params '{\"sessionKey\": \"main\"}'";
 
 /// Run this instance's gateway here, or look into it
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct GatewayArgs {
     #[command(subcommand)]
     command: Option<GatewayCommand>,
@@ -55,6 +55,11 @@ impl GatewayArgs {
 
 /// Runs it.
 pub(crate) fn run(app: &App, args: GatewayArgs) -> Result<ExitCode, Failure> {
+    if args.command.is_some() && args.run.is_given() {
+        let words = "options of the run stand before another command of `gateway`";
+        return Err(Failure::new(Kind::Usage, words)
+            .hint("put them behind it, as in: openclaw gateway run --port PORT"));
+    }
     match args.command {
         None => run::run(app, args.run),
         Some(GatewayCommand::Run(args)) => run::run(app, args),

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use profile::claims;
 use profile::document::{Document, Unreadable};
 use profile::listener::{self, Listener};
 use profile::{Finding, Instance, Plan};
@@ -49,10 +50,16 @@ pub(crate) fn look(instance: &Instance, patience: Duration) -> Overview {
     let default = instance.default_port.map(|it| (it, "the default"));
     let port = running.or(configured).or_else(recorded).or(default);
     let stranger = match (&gateway, port) {
-        (Err(_), Some((port, _))) => listener::who(port),
+        (Err(_), Some((port, _))) => listener::who(port).filter(|it| !is_own(instance, it)),
         _ => None,
     };
     Overview { port, gateway, config, has_config: instance.config_path.exists(), stranger }
+}
+
+/// A gateway that hangs holds its port as well as one that answers.
+fn is_own(instance: &Instance, listener: &Listener) -> bool {
+    let holder = claims::holder_of(&instance.state_dir).map(|it| it.pid);
+    holder.is_some() && listener.pid == holder
 }
 
 fn ask(instance: &Instance, patience: Duration) -> Result<Up, NoAnswer> {

@@ -98,6 +98,7 @@ pub(crate) fn failed(error: &SetupError) -> Failure {
         SetupError::Folder(it) => failure.hint(it.remedy()),
         SetupError::Config(it) => failure::unreadable(failure, it),
         SetupError::NoPort => failure.hint("name one with --port"),
+        SetupError::Port(_) => failure.hint("choose another with --port"),
         _ => failure,
     }
 }

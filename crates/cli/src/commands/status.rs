@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::overview::{self, Overview, Up};
 use super::setup::ports;
-use crate::app::App;
+use crate::app::{App, no_answer};
 use crate::failure::Failure;
 use crate::printer::Tone;
 
@@ -53,11 +53,10 @@ fn facts(app: &App, instance: &Instance, seen: &Overview) -> Vec<(&'static str, 
             let word = paint(Tone::Good, "ready");
             format!("{word}, pid {pid}, up {up} (since {since}), version {}", about.version)
         }
-        Err(error) => format!(
-            "{}: {error}; start it with: {} gateway",
-            paint(Tone::Bad, seen.state()),
-            instance.command()
-        ),
+        Err(error) => {
+            let remedy = no_answer(instance, error).hints.join("; ");
+            format!("{}: {error}; {remedy}", paint(Tone::Bad, seen.state()))
+        }
     };
     let mut facts = vec![
         ("Instance", paint(Tone::Strong, &instance.name)),

@@ -85,7 +85,7 @@ impl Place {
 
 impl Member {
     /// Its line in the table.
-    pub(super) fn row(&self) -> Vec<String> {
+    pub(super) fn row(&self, app: &App) -> Vec<String> {
         let Plan { base, control, canvas, cdp } = &self.plan;
         vec![
             self.instance.name.clone(),
@@ -96,7 +96,7 @@ impl Member {
             canvas.to_string(),
             format!("{}–{}", cdp.start(), cdp.end()),
             self.pid.to_string(),
-            self.instance.state_dir.display().to_string(),
+            app.ambient.short(&self.instance.state_dir),
         ]
     }
 }
@@ -143,7 +143,8 @@ impl Pair {
         if let Some(level) = &app.log_level {
             command.args(["--log-level", level]);
         }
-        command.args(["gateway", "run", "--exit-with-parent", "--port", &port.to_string()]);
+        let me = std::process::id().to_string();
+        command.args(["gateway", "run", "--exit-with-parent", &me, "--port", &port.to_string()]);
         command.env_clear().envs(self.place.ambient(app, &instance.name).everything());
         // In a group of its own: Ctrl-C is for us, and we stop them in order.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -192,7 +193,7 @@ impl Pair {
 
 /// The program to start: this one, also after its file was replaced.
 fn own_program() -> Result<PathBuf, Failure> {
-    std::env::current_exe()
+    Ambient::program()
         .map_err(|error| Failure::new(Kind::Fault, format!("the program's own file is unknown: {error}")))
 }
 

@@ -42,7 +42,10 @@ pub(super) async fn run(caller: Caller, params: RunParams) -> Result<RunReply, R
     let ask = Ask { run_id: run_id.clone(), key: key.clone(), message: params.message, limit, extra };
     let run = match gateway.accept(ask).await? {
         Started::New(run) | Started::UnderWay(run) => run,
-        Started::Over(run) => return Ok(over(&run)),
+        Started::Over(run) => {
+            let known = gateway.runs.over(&run_id).filter(|it| it.how == How::Answered);
+            return Ok(known.map_or_else(|| over(&run), |ended| ok(&run_id, &ended)));
+        }
     };
     let reply = accepted(run.accepted_at);
     let waiting = caller.clone();
@@ -154,11 +157,15 @@ fn over(run: &store::Run) -> RunReply {
         store::RunStatus::Aborted => {
             RunReply::Timeout { run_id, summary: "aborted".to_owned(), stop_reason: "rpc".to_owned() }
         }
-        status => {
-            let words = run.error.clone().unwrap_or_else(|| format!("the run ended as {status}"));
-            RunReply::Error { run_id, summary: words }
-        }
+        _ => RunReply::Error { run_id, summary: why(run) },
     }
+}
+
+/// Why a run that the store knows has failed.
+fn why(run: &store::Run) -> String {
+    run.error
+        .clone()
+        .unwrap_or_else(|| format!("the run was {}: the gateway ended before it did", run.status))
 }
 
 pub(super) async fn wait(caller: Caller, params: WaitParams) -> Result<WaitReply, Refusal> {
@@ -179,9 +186,7 @@ pub(super) async fn wait(caller: Caller, params: WaitParams) -> Result<WaitReply
     let known = known.map_err(|error| gateway.store_refusal("the run was not found", &error))?;
     let (status, error) = match known.as_ref().map(|it| it.status) {
         Some(store::RunStatus::Ok) => ("ok", None),
-        Some(store::RunStatus::Error | store::RunStatus::Interrupted) => {
-            ("error", known.as_ref().and_then(|it| it.error.clone()))
-        }
+        Some(store::RunStatus::Error | store::RunStatus::Interrupted) => ("error", known.as_ref().map(why)),
         _ => ("timeout", None),
     };
     Ok(WaitReply {

@@ -68,6 +68,7 @@ fn tell_answer(gateway: &Gateway, key: &SessionKey, run_id: &str, answer: Result
         seq: 1,
         state: ChatState::Final,
         delta_text: None,
+        replace: None,
         message: Some(assistant_text(&text, clock::now_ms())),
         stop_reason: Some("stop".to_owned()),
         error_message: None,

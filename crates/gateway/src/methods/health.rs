@@ -7,7 +7,7 @@ use protocol::health::{
     AgentHealth, HealthParams, HealthReply, RecentSession, SessionsHealth, SessionsStatus, StatusParams,
     StatusReply,
 };
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use store::SessionQuery;
 
 use super::sessions;
@@ -19,16 +19,21 @@ use crate::table::Caller;
 const RECENT: usize = 10;
 
 pub(super) async fn health(caller: Caller, params: HealthParams) -> Result<HealthReply, Refusal> {
-    if params.probe {
+    if params.probe || caller.gateway.overview().is_none() {
         caller.gateway.look_at_sessions().await;
     }
     Ok(snapshot(&caller.gateway))
 }
 
-/// The health as it is known, without looking.
-pub(crate) fn snapshot(gateway: &Gateway) -> HealthReply {
+/// The health as it is known, without looking; `{}` while nobody has looked, as the protocol allows.
+pub(crate) fn known(gateway: &Gateway) -> Value {
+    gateway.overview().map_or_else(|| json!({}), |_| json!(snapshot(gateway)))
+}
+
+/// The health as it is known.
+fn snapshot(gateway: &Gateway) -> HealthReply {
     let now = clock::now_ms();
-    let overview = gateway.overview();
+    let overview = gateway.overview().unwrap_or_default();
     let recent = overview.recent.into_iter();
     let recent = recent.map(|(key, updated_at)| RecentSession {
         key,

@@ -44,11 +44,11 @@ pub(crate) struct CallArgs {
 
 /// Runs it.
 pub(crate) fn run(app: &App, args: &CallArgs) -> Result<ExitCode, Failure> {
+    let instance = app.instance()?;
     let params: Value = serde_json::from_str(&args.params).map_err(|error| {
         Failure::new(Kind::Usage, format!("--params is no JSON: {error}"))
             .hint("quote it: --params '{\"key\": \"value\"}'")
     })?;
-    let instance = app.instance()?;
     let mut client = app.client()?;
     client.set_patience(Duration::from_millis(args.timeout));
     let failed = |error: NoAnswer| no_answer(instance, &error);

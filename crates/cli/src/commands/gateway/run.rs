@@ -3,15 +3,15 @@
 use std::process::ExitCode;
 
 use base::Secret;
-use gateway::Boot;
+use gateway::{Boot, StartError};
 use rustix::process::Signal;
 
 use crate::app::App;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, unreadable};
 
 const EXAMPLES: &str = "\
 Examples:
-  openclaw --profile main gateway run --port 18789
+  openclaw --profile rescue gateway run --port 19001
   OPENCLAW_CONFIG_PATH=~/.openclaw/main.json OPENCLAW_STATE_DIR=~/.openclaw-main openclaw gateway run
 
 Exit codes: 0 stopped, 64 usage, 69 held by somebody else, 70 our fault, 78 configuration.";
@@ -28,17 +28,28 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
 
-    /// End with the process that started this one
-    #[arg(long, hide = true)]
-    exit_with_parent: bool,
+    /// End with the process that started this one, which has this id
+    #[arg(long, hide = true, value_name = "PID")]
+    exit_with_parent: Option<u32>,
+}
+
+impl RunArgs {
+    /// Whether any of them was given.
+    pub(crate) fn is_given(&self) -> bool {
+        self.port.is_some() || self.token.is_some() || self.exit_with_parent.is_some()
+    }
 }
 
 /// Runs it.
 pub(crate) fn run(app: &App, args: RunArgs) -> Result<ExitCode, Failure> {
     let instance = app.instance()?;
-    if args.exit_with_parent {
+    if let Some(parent) = args.exit_with_parent {
         // Where the kernel cannot do it, the parent's own stop remains.
         let _ = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
+        if std::os::unix::process::parent_id() != parent {
+            // It ended before the kernel was asked, and nobody is left to stop us.
+            return Ok(ExitCode::SUCCESS);
+        }
     }
     if let Some(Err(words)) = app.log_level.as_deref().map(gateway::config::level) {
         return Err(Failure::new(Kind::Usage, format!("--log-level {words}")));
@@ -57,7 +68,48 @@ pub(crate) fn run(app: &App, args: RunArgs) -> Result<ExitCode, Failure> {
         log_level: app.log_level.clone(),
     };
     let printer = app.printer;
-    gateway::run(boot, |text| printer.note(text))
-        .map_err(|error| Failure::start(&error, &instance.command()))?;
+    gateway::run(boot, |text| printer.note(text)).map_err(|error| failed(&error, &instance.command()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why a gateway did not start, and what to do about it. `command` is how this instance is addressed.
+fn failed(error: &StartError, command: &str) -> Failure {
+    let failure = Failure::from_error(start_kind(error), error);
+    match error {
+        StartError::Folder(it) => failure.hint(it.remedy()),
+        StartError::Held(profile::claims::Refused::Held { claim, .. }) => failure.hint(match claim {
+            profile::claims::Claim::Port(..) => "choose another port with --port; keep 20 between base ports",
+            _ => "that gateway is this instance, or shares its files: stop it first, or use another profile",
+        }),
+        StartError::PortTaken { .. } => {
+            failure.hint("it is no gateway of yours: stop it, or choose another port with --port")
+        }
+        StartError::Port(_) | StartError::Setup(gateway::setup::SetupError::Port(_)) => {
+            failure.hint("choose another with --port, or correct gateway.port")
+        }
+        StartError::NoPort => failure.hint(format!("run: {command} setup")),
+        StartError::ConfigGone(path) => {
+            failure.hint(format!("put {} back, or make a new one: {command} setup", path.display()))
+        }
+        StartError::Unreadable(it) => unreadable(failure, it),
+        StartError::Config { findings, .. } => with_findings(failure, findings)
+            .hint(format!("correct it there; what is only missing is added by: {command} setup")),
+        StartError::Setup(gateway::setup::SetupError::Config(it)) => unreadable(failure, it),
+        _ => failure,
+    }
+}
+
+fn start_kind(error: &StartError) -> Kind {
+    match error {
+        StartError::Held(profile::claims::Refused::Held { .. }) | StartError::PortTaken { .. } => Kind::Held,
+        StartError::System { .. } => Kind::Fault,
+        _ => Kind::Config,
+    }
+}
+
+fn with_findings(mut failure: Failure, findings: &[profile::Finding]) -> Failure {
+    for finding in findings {
+        failure.details.push(finding.to_string());
+    }
+    failure
 }

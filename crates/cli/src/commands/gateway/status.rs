@@ -63,6 +63,7 @@ fn tell(app: &App, instance: &Instance, seen: &Overview, listener: Option<&Liste
     let listening = match (&seen.gateway, listener) {
         (_, None) => "nobody".to_owned(),
         (Ok(up), Some(it)) if it.pid == Some(up.status.instance.pid) => it.to_string(),
+        (Err(_), Some(it)) if seen.stranger.is_none() => it.to_string(),
         (_, Some(it)) => app.printer.paint(Tone::Bad, &format!("{it}, which is not this instance")),
     };
     let valid = if seen.config.is_empty() { "" } else { " (does not parse)" };

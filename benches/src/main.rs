@@ -1,0 +1,78 @@
+//! Whole-process figures of the release binary, as one table with the machine and the date. With
+//! `--with-original`, the original is measured beside it in the same run.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that prints its figures")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a tool of the repository, not the product: it reads its own surroundings"
+)]
+
+mod client;
+mod commands;
+mod measures;
+mod model;
+mod subject;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::subject::Subject;
+
+const HELP: &str = "\
+Figures of the release binary, whole processes only.
+
+Usage: cargo run --release -p openclaw-benches -- [--with-original] [--binary PATH] [--quick]
+
+  --with-original   measure the original beside it: npm `openclaw` on npm `node`, installed into target/original
+                    when it is missing (about 1 GB)
+  --binary PATH     measure this binary instead of building the product
+  --quick           fewer rounds; for a look, not for a claim
+
+Needs hyperfine and GNU time: apt-get install hyperfine time";
+
+fn main() -> Result<()> {
+    let mut with_original = false;
+    let mut quick = false;
+    let mut binary = None;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--binary" => binary = Some(PathBuf::from(arguments.next().context("--binary needs a path")?)),
+            "--with-original" => with_original = true,
+            "--quick" => quick = true,
+            "--help" | "-h" => {
+                println!("{HELP}");
+                return Ok(());
+            }
+            other => bail!("unknown argument {other}\n\n{HELP}"),
+        }
+    }
+    let binary = match binary {
+        Some(it) => it,
+        None => built()?,
+    };
+    let ours = Subject::ours(&binary)?;
+    let original = if with_original { Some(Subject::original(&root())?) } else { None };
+    println!("{}", measures::machine());
+    let mine = measures::all(&ours, quick)?;
+    let theirs = original.as_ref().map(|it| measures::all(it, quick)).transpose()?;
+    measures::print(&mine, theirs.as_deref());
+    Ok(())
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The release binary beside this one, built afresh.
+fn built() -> Result<PathBuf> {
+    let built = std::process::Command::new("cargo")
+        .args(["build", "--release", "-p", "openclaw-cli"])
+        .current_dir(root())
+        .status()
+        .context("cargo cannot be started")?;
+    anyhow::ensure!(built.success(), "the product does not build");
+    let folder = std::env::current_exe()?;
+    let folder = folder.parent().context("this program is in no folder")?;
+    Ok(folder.join("openclaw"))
+}

@@ -1,0 +1,117 @@
+//! The commands that the documents show are run as they stand there; only ports are put in the place of ports.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use testkit::{Base, Gateway, Output, Sandbox, free_base};
+
+use crate::support::sandbox;
+
+/// A reader's terminal: commands one after the other, gateways in the background.
+struct Terminal {
+    sandbox: Sandbox,
+    gateways: Vec<Gateway>,
+    ports: BTreeMap<String, Base>,
+}
+
+impl Terminal {
+    fn new() -> Self {
+        let sandbox = sandbox();
+        let programs = sandbox.home().join("bin");
+        fs::create_dir_all(&programs).expect("a folder for the program");
+        symlink(env!("CARGO_BIN_EXE_openclaw"), programs.join("openclaw")).expect("the program in the path");
+        Self { sandbox, gateways: Vec::new(), ports: BTreeMap::new() }
+    }
+
+    /// Runs a line of a document.
+    fn enter(&mut self, line: &str) {
+        let (line, port) = self.with_free_port(line);
+        let mut command = self.sandbox.command(&[]);
+        let mut shell = Command::new("/bin/bash");
+        shell.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let programs = self.sandbox.home().join("bin");
+        shell.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", programs.display()));
+        shell.current_dir(command.get_current_dir().expect("a sandbox has a folder")).arg("-c");
+        command = shell;
+        match port {
+            Some(port) => {
+                // The gateway takes the shell's place, so that its pid is the one that is stopped.
+                let line = line.replacen("openclaw ", "exec openclaw ", 1);
+                command.arg(line);
+                self.gateways.push(Gateway::start(command, port));
+            }
+            None => {
+                command.arg(&line);
+                Output::of(command).success();
+            }
+        }
+    }
+
+    /// A gateway is given a port of its own, since the documents' may be taken on this machine.
+    fn with_free_port(&mut self, line: &str) -> (String, Option<u16>) {
+        let Some((_, rest)) = line.split_once(" gateway --port ") else { return (line.to_owned(), None) };
+        let shown = rest.split_whitespace().next().expect("a port").to_owned();
+        let port = self.ports.entry(shown.clone()).or_insert_with(free_base).port();
+        (line.replace(&shown, &port.to_string()), Some(port))
+    }
+}
+
+/// The lines of the shell blocks of a document that call the program.
+fn lines(document: &Path) -> Vec<String> {
+    let text = fs::read_to_string(document).unwrap_or_else(|error| panic!("{}: {error}", document.display()));
+    let blocks = text.split("```").skip(1).step_by(2).filter_map(|it| it.strip_prefix("sh\n"));
+    let lines = blocks.flat_map(str::lines).map(|it| it.split(" #").next().unwrap_or_default().trim());
+    lines.filter(|it| it.contains("openclaw ") && !it.starts_with("cargo ")).map(str::to_owned).collect()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn the_readme_works_as_written() {
+    let lines = lines(&root().join("README.md"));
+    assert!(lines.len() >= 9, "the README shows commands: {lines:?}");
+    let mut terminal = Terminal::new();
+    for line in lines {
+        // Variables name places that the profiles above have: another reader starts there.
+        if line.starts_with("OPENCLAW_") {
+            terminal = Terminal::new();
+        }
+        terminal.enter(&line);
+    }
+    assert_eq!(terminal.gateways.len(), 1, "the last one was started by variables alone");
+}
+
+#[test]
+fn the_other_documents_work_as_written() {
+    let folder = fs::read_dir(root().join("docs")).expect("the documents");
+    let documents =
+        folder.flatten().map(|it| it.path()).filter(|it| it.extension().is_some_and(|it| it == "md"));
+    let mut count = 0;
+    for document in documents {
+        let mut terminal = Terminal::new();
+        for line in lines(&document) {
+            terminal.enter(&line);
+            count += 1;
+        }
+    }
+    assert!(count > 0, "some document shows a command");
+}
+
+#[test]
+fn the_config_that_the_documents_show_is_one_that_a_gateway_runs_with() {
+    let text = fs::read_to_string(root().join("docs/config.md")).expect("the document");
+    let block = text.split("```json5\n").nth(1).and_then(|it| it.split("```").next()).expect("a config");
+    let sandbox = sandbox().env("ACME_KEY", "k-1");
+    let base = free_base();
+    let state = sandbox.state(None);
+    fs::create_dir_all(&state).expect("a state folder");
+    base::file::replace(&state.join("openclaw.json"), block.as_bytes()).expect("a config");
+    let mut gateway = sandbox.start(&[], base.port());
+    assert_eq!(gateway.stop(), 0);
+    assert!(!gateway.log().contains("warning"), "{}", gateway.log());
+}

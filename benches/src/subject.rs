@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::client::Client;
@@ -14,6 +15,8 @@ pub(crate) const TOKEN: &str = "figures-figures-figures-figures-figures-figures"
 /// The first base port; instances stand 200 apart, beyond every derived port of either program.
 const FIRST_PORT: u16 = 20_001;
 const STEP: u16 = 200;
+/// How long a gateway may take to stop.
+const STOP: Duration = Duration::from_secs(10);
 
 /// A program with its instances.
 pub(crate) struct Subject {
@@ -45,7 +48,18 @@ impl Running {
 }
 
 impl Drop for Running {
+    /// Stopped as a supervisor stops it; what does not stop in its time is killed.
     fn drop(&mut self) {
+        let deadline = Instant::now() + STOP;
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        while Instant::now() < deadline {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Text cut to a bound without breaking a character.
+//! Text for people: cut to a bound without breaking a character, and errors on one line.
 
 /// At most `bytes` bytes from the start, cut at a character.
 pub fn head(text: &str, bytes: usize) -> &str {
@@ -18,6 +18,18 @@ pub fn line(text: &str, bytes: usize) -> String {
     if cut.len() == flat.len() { cut.to_owned() } else { format!("{cut}…") }
 }
 
+/// An error with all its causes, on one line: no error here prints its own source.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(it) = source {
+        text.push_str(": ");
+        text.push_str(&it.to_string());
+        source = it.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,5 +41,14 @@ mod tests {
         assert_eq!(head("abc", 9), "abc");
         assert_eq!(line("a\n\u{1b}[31mb", 99), "a  [31mb");
         assert_eq!(line("abcdef", 3), "abc…");
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot open the door")]
+        struct Door(#[source] std::io::Error);
+        let error = Door(std::io::Error::other("it is locked"));
+        assert_eq!(chain(&error), "cannot open the door: it is locked");
     }
 }

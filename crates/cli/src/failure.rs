@@ -68,7 +68,7 @@ impl Failure {
 
     /// A failure out of an error with its causes.
     pub(crate) fn from_error(kind: Kind, error: &dyn std::error::Error) -> Self {
-        Self::new(kind, chain(error))
+        Self::new(kind, base::text::chain(error))
     }
 
     /// Adds what to do.
@@ -93,16 +93,4 @@ pub(crate) fn unreadable(mut failure: Failure, error: &profile::document::Unread
         return failure.hint("correct the file at that place; it was not changed");
     }
     failure
-}
-
-/// An error with all its causes, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(it) = source {
-        text.push_str(": ");
-        text.push_str(&it.to_string());
-        source = it.source();
-    }
-    text
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use profile::ports::{DEFAULT_BASE, DEV_BASE};
 
-use self::pair::{Pair, Place};
+use self::pair::{Member, Pair, Place};
 use crate::app::App;
 use crate::failure::{Failure, Kind};
 use crate::printer::Tone;
@@ -34,21 +34,30 @@ type Running = Arc<Mutex<Option<Pair>>>;
 /// Runs it.
 pub(crate) fn run(app: &App, args: &QuickstartArgs) -> Result<ExitCode, Failure> {
     let place = Place::find(app, args.ephemeral)?;
-    let mut pair = Pair::new(place, app.printer);
-    // In the place where both are known, so that a stop in the middle of the start leaves nothing either.
-    for (name, base) in [("main", DEFAULT_BASE), ("rescue", DEV_BASE)] {
-        if let Err(failure) = pair.start(app, name, base) {
-            pair.stop();
-            return Err(failure.of(Some(name)));
-        }
-    }
-    show(app, &pair);
-    let main = pair.members()[0].clone();
-    let running: Running = Arc::new(Mutex::new(Some(pair)));
+    let running: Running = Arc::new(Mutex::new(Some(Pair::new(place, app.printer))));
+    // Before the first of them is started, so that a stop in the middle of the start leaves nothing either.
     stop_on_signal(&running)?;
+    let main = match start(app, &running) {
+        Ok(main) => main,
+        Err(failure) => {
+            drop(stop(&running));
+            return Err(failure);
+        }
+    };
     let ended = chat::talk(app, &main);
     drop(stop(&running));
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Starts both and shows them. Whoever wants to stop them meanwhile waits for the lock.
+fn start(app: &App, running: &Running) -> Result<Member, Failure> {
+    let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+    let pair = running.as_mut().expect("who takes it holds the lock to the end of the process");
+    for (name, base) in [("main", DEFAULT_BASE), ("rescue", DEV_BASE)] {
+        pair.start(app, name, base).map_err(|failure| failure.of(Some(name)))?;
+    }
+    show(app, pair);
+    Ok(pair.members()[0].clone())
 }
 
 fn show(app: &App, pair: &Pair) {

@@ -26,7 +26,7 @@ use crate::VERSION;
 use crate::archive::Archive;
 use crate::config::{self, Config};
 use crate::setup::{SetupError, Wishes, setup};
-use crate::state::{Access, Gateway, Parts, chain};
+use crate::state::{Access, Gateway, Parts};
 use crate::supervisor::Stage;
 use crate::{log, methods, server};
 
@@ -154,7 +154,7 @@ fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
     let level = config::level(log_level.as_deref().unwrap_or(&config.logging.level));
     let level = level.unwrap_or(tracing::level_filters::LevelFilter::INFO);
     if let Err(error) = log::begin(&instance.state_dir, level) {
-        say(&format!("there is no log file: {}", chain(&error)));
+        say(&format!("there is no log file: {}", base::text::chain(&error)));
     }
     for finding in warnings {
         warn!("config: {finding}");
@@ -307,7 +307,7 @@ fn record(gateway: &Gateway) {
     };
     if let Err(error) = instance.host.write(&record) {
         // Nothing depends on it but the listing.
-        warn!("the instance cannot be recorded for others to see: {}", chain(&error));
+        warn!("the instance cannot be recorded for others to see: {}", base::text::chain(&error));
     }
 }
 

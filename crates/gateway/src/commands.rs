@@ -113,7 +113,7 @@ async fn status(gateway: &Arc<Gateway>, key: &SessionKey) -> Result<String, Refu
         std::process::id(),
         gateway.port,
         clock::span(gateway.uptime_ms()),
-        gateway.instance.state_dir.display(),
+        gateway.ambient.short(&gateway.instance.state_dir),
     );
     let line = match model {
         Ok(it) => format!("{} ({})", it.name(), it.source),
@@ -195,7 +195,7 @@ fn fleet(gateway: &Arc<Gateway>) -> String {
         let own = record.state_dir == gateway.instance.state_dir;
         let state = if own || record.is_running() { "ready" } else { "stopped" };
         let mark = if own { "*" } else { " " };
-        let folder = record.state_dir.display();
+        let folder = gateway.ambient.short(&record.state_dir);
         let _ = write!(text, "\n{mark} {:<12} {state:<8} port {:<6} {folder}", record.name, record.port);
     }
     text.push_str("\n* this one");
@@ -227,7 +227,7 @@ async fn sessions(gateway: &Arc<Gateway>) -> Result<String, Refusal> {
 fn list_of_tools(gateway: &Arc<Gateway>) -> String {
     let settings = &gateway.config.tools;
     let allowed = tools::allowed(settings.allow.as_deref(), &settings.deny);
-    let mut text = format!("Tools, in {}:", gateway.workspace.display());
+    let mut text = format!("Tools, in {}:", gateway.ambient.short(&gateway.workspace));
     for tool in allowed {
         let spec = tool.spec();
         let _ = write!(text, "\n  {:<6} {}", spec.name, spec.description);

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use crate::models::Choice;
 use crate::runs::{Ended, How, Run};
-use crate::state::{Gateway, chain};
+use crate::state::Gateway;
 use crate::teller::Teller;
 
 /// Runs one turn from its start to its end, and returns how it ended. Everybody was told of it then.
@@ -77,7 +77,8 @@ async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Rea
     let choice = gateway.choose_model(wished.as_deref()).await.map_err(|it| it.message)?;
     let settings = &gateway.config;
     let folder = &gateway.workspace;
-    workspace::seed(folder).map_err(|error| format!("the workspace cannot be used: {}", chain(&error)))?;
+    workspace::seed(folder)
+        .map_err(|error| format!("the workspace cannot be used: {}", base::text::chain(&error)))?;
     let limit = Duration::from_secs(settings.tools.exec.timeout_sec);
     let bench = Workbench::open(folder, gateway.ambient.child(), limit)
         .map_err(|error| format!("the workspace {} cannot be opened: {error}", folder.display()))?;
@@ -290,7 +291,7 @@ async fn save_failure(gateway: &Gateway, run: &Run, words: &str) {
         records: vec![record],
     };
     if let Err(error) = gateway.save_end(&run.ask.run_id, end).await {
-        warn!(run = run.ask.run_id, "the end of a turn was not saved yet: {}", chain(&error));
+        warn!(run = run.ask.run_id, "the end of a turn was not saved yet: {}", base::text::chain(&error));
     }
 }
 

@@ -14,7 +14,7 @@ use tracing::debug;
 use crate::driver;
 use crate::keys::SessionKey;
 use crate::limits::{MESSAGE_BYTES, QUEUED_RUNS, REMEMBERED_RUNS};
-use crate::state::{Gateway, chain};
+use crate::state::Gateway;
 use crate::supervisor::Stage;
 
 /// What is asked for.
@@ -257,7 +257,7 @@ impl Gateway {
 
     /// A failure of the store, as a caller is told of it; `health` says the same.
     pub(crate) fn store_refusal(&self, what: &str, error: &store::StoreError) -> Refusal {
-        let text = format!("{what} by instance {}: {}", self.instance.name, chain(error));
+        let text = format!("{what} by instance {}: {}", self.instance.name, base::text::chain(error));
         if error.is_fault() {
             self.note("store", Some(text.clone()));
         }

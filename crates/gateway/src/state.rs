@@ -174,19 +174,7 @@ impl Gateway {
             }
             // What was noted before says what the person lost by it.
             Err(_) if unwell => {}
-            Err(error) => self.note("store", Some(chain(&error))),
+            Err(error) => self.note("store", Some(base::text::chain(&error))),
         }
     }
-}
-
-/// An error with all its causes, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(it) = source {
-        text.push_str(": ");
-        text.push_str(&it.to_string());
-        source = it.source();
-    }
-    text
 }

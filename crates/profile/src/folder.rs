@@ -6,20 +6,17 @@ use std::path::{Path, PathBuf};
 
 use base::file;
 
-/// What makes a folder one of ours, or one of the original's.
-const MARKS: [&str; 10] = [
+/// What only a gateway leaves in a folder.
+const MARKS: [&str; 4] = [
     "openclaw.json",
-    // All that is left of a stopped one whose config and workspace are elsewhere and that nobody talked to.
-    "logs/gateway.log",
     "gateway.sqlite",
     "gateway.lock",
-    "agents",
-    "credentials",
-    "identity",
-    "state",
-    "devices",
-    ".env",
+    // All that is left of a stopped one whose config and workspace are elsewhere and that nobody talked to.
+    "logs/gateway.log",
 ];
+
+/// What a gateway, the original included, may leave as well, and others too.
+const TRACES: [&str; 6] = ["agents", "credentials", "identity", "state", "devices", ".env"];
 
 /// Why a state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -100,9 +97,11 @@ fn check(path: &Path, found: &fs::Metadata) -> Result<(), BadFolder> {
     }
     let names: Vec<_> =
         fs::read_dir(path).map(|it| it.flatten().map(|it| it.file_name()).collect()).unwrap_or_default();
-    let is_workspace = |it: &std::ffi::OsString| it.to_str().is_some_and(|it| it.starts_with("workspace"));
+    let is_trace = |it: &std::ffi::OsString| {
+        it.to_str().is_some_and(|it| TRACES.contains(&it) || it.starts_with("workspace"))
+    };
     let is_marked = MARKS.iter().any(|it| path.join(it).symlink_metadata().is_ok());
-    if names.is_empty() || is_marked || names.iter().any(is_workspace) {
+    if is_marked || names.iter().all(is_trace) {
         return Ok(());
     }
     Err(BadFolder::Foreign(path.to_path_buf()))
@@ -124,6 +123,9 @@ mod tests {
         fs::create_dir(&foreign).expect("made");
         file::replace(&foreign.join("cat.jpg"), b"meow").expect("written");
         assert!(matches!(prepare(&foreign), Err(BadFolder::Foreign(_))));
+        fs::create_dir(foreign.join("agents")).expect("made");
+        assert!(matches!(prepare(&foreign), Err(BadFolder::Foreign(_))), "others have agents too");
+        fs::remove_dir(foreign.join("agents")).expect("removed");
         assert_eq!(fs::read_dir(&foreign).expect("list").count(), 1, "nothing was added");
         assert!(matches!(prepare(&foreign.join("cat.jpg")), Err(BadFolder::NotAFolder(_))));
 

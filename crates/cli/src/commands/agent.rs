@@ -67,7 +67,11 @@ pub(crate) fn run(app: &App, args: &AgentArgs) -> Result<ExitCode, Failure> {
     let mut shown = false;
     let mut in_line = false;
     loop {
-        match client.next(Some(&id)).map_err(failed)? {
+        let next = client.next(Some(&id));
+        if next.is_err() && in_line {
+            app.printer.line("");
+        }
+        match next.map_err(failed)? {
             FromServer::Event(event) if live && event.event == event::Name::Agent.name() => {
                 match step(event.payload.as_deref(), &params.idempotency_key) {
                     Some(Step::Says(more)) => {

@@ -9,7 +9,6 @@ use profile::{Finding, Instance, Plan};
 use protocol::health::{Status, StatusParams, StatusReply};
 
 use crate::client::{Client, NoAnswer};
-use crate::failure::chain;
 
 /// How an instance is, as far as it can be seen.
 pub(crate) struct Overview {
@@ -42,7 +41,7 @@ pub(crate) fn look(instance: &Instance, patience: Duration) -> Overview {
         Ok(it) => (Some(it), Vec::new()),
         Err(Unreadable::Missing(_)) => (None, Vec::new()),
         Err(Unreadable::Syntax { finding, .. }) => (None, vec![*finding]),
-        Err(error) => (None, vec![Finding::whole(chain(&error))]),
+        Err(error) => (None, vec![Finding::whole(base::text::chain(&error))]),
     };
     let running = gateway.as_ref().ok().map(|it| (it.status.instance.port, "the running gateway"));
     let recorded = || instance.host.read(&instance.state_dir).map(|it| (it.port, "its record"));

@@ -59,8 +59,8 @@ fn greet(app: &App, client: &mut Client, member: &Member) -> Result<(), NoAnswer
         }
         _ => {
             app.printer.line(&format!(
-                "\nYou talk to {}. No model is configured: set a key such as OPENAI_API_KEY, or start a local server\n\
-                 (Ollama, llama.cpp, LM Studio, or any other named by OPENAI_BASE_URL), and start again.",
+                "\nYou talk to {}. No model is configured: set a key such as OPENAI_API_KEY and start again,\n\
+                 or start a local server (Ollama, llama.cpp, LM Studio): it is found at the next message.",
                 strong(app, name)
             ));
         }

@@ -210,7 +210,7 @@ fn the_env_file_of_an_instance_moves_nothing() {
     let run = || sandbox.command(&["--profile", "a", "gateway", "--port", &base.port().to_string()]);
     let mut gateway = Gateway::start(traced(&run(), &file), base.port());
     let said = sandbox.run(&["--profile", "a", "agent", "--message", "/status"]).success().stdout;
-    assert!(said.starts_with("Instance a ") && said.contains(text(&state)), "{said}");
+    assert!(said.starts_with("Instance a ") && said.contains("Folder: ~/.openclaw-a\n"), "{said}");
     assert_eq!(gateway.stop(), 0);
     other.check_untouched_by("the gateway", &Trace::read(&file, sandbox.path()));
     other.check_unchanged();

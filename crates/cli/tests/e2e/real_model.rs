@@ -19,7 +19,7 @@ fn two_gateways_are_answered_at_once_by_a_real_model() {
     for name in names {
         configure(&sandbox, name, &model.base_url(), |it| {
             it["models"]["providers"]["scripted"]["models"] =
-                json!([{"id": model.model(), "contextWindow": 800}]);
+                json!([{"id": model.model(), "contextWindow": 400}]);
             // Nobody knows what it would have run.
             it["tools"] = json!({"deny": ["*"]});
             it["agents"]["defaults"]["model"] = json!(format!("scripted/{}", model.model()));

@@ -9,7 +9,7 @@ use ring::hmac;
 use serde_json::Value;
 
 use crate::config;
-use crate::state::{Gateway, chain};
+use crate::state::Gateway;
 use crate::table::Caller;
 
 pub(super) async fn get(caller: Caller, _: GetParams) -> Result<GetReply, Refusal> {
@@ -42,7 +42,7 @@ pub(super) async fn get(caller: Caller, _: GetParams) -> Result<GetReply, Refusa
 fn whole(error: &Unreadable) -> Finding {
     match error {
         Unreadable::Syntax { finding, .. } => (**finding).clone(),
-        other => Finding::whole(chain(other)),
+        other => Finding::whole(base::text::chain(other)),
     }
 }
 

@@ -219,19 +219,33 @@ pub fn read(document: &Document, ambient: &Ambient) -> Result<Read, Vec<Finding>
     let config: Config = serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string().trim_start_matches('.').to_owned();
         let path = if path == "." { String::new() } else { path };
-        vec![document.finding(&path, without_value(&error.inner().to_string()))]
+        vec![document.finding(&path, plain(&error.inner().to_string()))]
     })?;
     let found = check(&config, document);
     if found.is_empty() { Ok(Read { config, warnings }) } else { Err(found) }
 }
 
-/// A type error without the value that has the wrong type: it may be a secret in the wrong place.
-fn without_value(words: &str) -> String {
+/// A type error in a person's words, and without the value that has the wrong type: it may be a secret in the
+/// wrong place.
+fn plain(words: &str) -> String {
+    if words.contains("untagged enum ModelChoice") {
+        return "expected \"provider/model\" or { primary: \"provider/model\" }".to_owned();
+    }
     let cut = |mark: char| Some((words.split_once(mark)?.0, words.rsplit_once(mark)?.1));
-    match words.strip_prefix("invalid type: ").and_then(|_| cut('"').or_else(|| cut('`'))) {
+    let found = match words.strip_prefix("invalid type: ").and_then(|_| cut('"').or_else(|| cut('`'))) {
         Some((before, after)) => format!("{}{after}", before.trim_end()),
         None => words.to_owned(),
-    }
+    };
+    let Some((is, expected)) = found.rsplit_once(", expected ") else { return found };
+    let expected = match expected {
+        "u16" => "a number from 0 to 65535",
+        "u64" | "usize" => "a whole number",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        it if it.starts_with("struct ") => "an object",
+        other => other,
+    };
+    format!("{}, expected {expected}", is.replace("invalid type: sequence", "invalid type: list"))
 }
 
 /// What keeps a gateway from running although each value is of its type.
@@ -410,15 +424,23 @@ mod tests {
         );
         check(
             "{gateway: {mode: 'local', port: 'x'}}",
-            "line 1, column 27: gateway.port: invalid type: string, expected u16",
+            "line 1, column 27: gateway.port: invalid type: string, expected a number from 0 to 65535",
         );
         check(
             "{gateway: {mode: 'local', auth: 'hunter2'}}",
-            "line 1, column 27: gateway.auth: invalid type: string, expected struct AuthSection",
+            "line 1, column 27: gateway.auth: invalid type: string, expected an object",
         );
         check(
             "{gateway: {mode: 'local', auth: {token: 1234}}}",
             "line 1, column 34: gateway.auth.token: invalid type: integer, expected a string",
+        );
+        check(
+            "{gateway: {mode: 'local'}, agents: {defaults: {model: 5}}}",
+            "line 1, column 48: agents.defaults.model: expected \"provider/model\" or { primary: \"provider/model\" }",
+        );
+        check(
+            "{gateway: {mode: 'local'}, tools: {deny: 'exec'}}",
+            "line 1, column 36: tools.deny: invalid type: string, expected a list",
         );
         check(
             "{gateway: {mode: 'local', auth: {token: '${NOPE}'}}}",

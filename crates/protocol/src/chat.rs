@@ -128,11 +128,6 @@ pub fn assistant_text(text: &str, timestamp: u64) -> Value {
     json!({"role": "assistant", "content": [{"type": "text", "text": text}], "timestamp": timestamp})
 }
 
-/// A message of the person, as transcripts carry it.
-pub fn user_text(text: &str, timestamp: u64) -> Value {
-    json!({"role": "user", "content": [{"type": "text", "text": text}], "timestamp": timestamp})
-}
-
 /// The text of a message whose `content` is a string or a list of parts.
 pub fn text_of(message: &Value) -> String {
     match &message["content"] {

@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("providers", &["base"]),
     ("browser", &["base"]),
     ("channels", &["base"]),
-    ("agent", &["base", "store", "providers", "browser"]),
+    ("agent", &["base", "providers", "browser"]),
     ("gateway", &["agent", "base", "channels", "profile", "protocol", "providers", "store"]),
     ("cli", &["base", "gateway", "profile", "protocol"]),
     // Tools, not product.

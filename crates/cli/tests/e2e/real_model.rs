@@ -4,9 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::{Output, RealModel, Wire, free_base};
+use testkit::{Output, RealModel, Wire};
 
-use crate::scene::{Person, TOKEN, configure, new_run, text};
+use crate::scene::{Person, TOKEN, configure, new_run, start_all, text};
 use crate::support::sandbox;
 
 /// How long such a model may think on a busy machine.
@@ -25,12 +25,7 @@ fn two_gateways_are_answered_at_once_by_a_real_model() {
             it["agents"]["defaults"]["model"] = json!(format!("scripted/{}", model.model()));
         });
     }
-    let bases = names.map(|_| free_base());
-    let gateways: Vec<_> = names
-        .iter()
-        .zip(&bases)
-        .map(|(name, base)| sandbox.start(&["--profile", name], base.port()))
-        .collect();
+    let (_bases, gateways) = start_all(&sandbox, &names);
     let answers: Vec<String> = thread::scope(|scope| {
         let asked = names.map(|name| {
             let command = sandbox.command(&["--profile", name, "agent", "--message", "Say hello.", "--json"]);

@@ -234,3 +234,11 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         std::thread::yield_now();
     }
 }
+
+/// Starts the gateways of these profiles beside each other. The bases are held as long as they are kept.
+pub(crate) fn start_all(sandbox: &Sandbox, profiles: &[&str]) -> (Vec<Base>, Vec<Gateway>) {
+    let bases: Vec<Base> = profiles.iter().map(|_| free_base()).collect();
+    let start = |(name, base): (&&str, &Base)| sandbox.start(&["--profile", name], base.port());
+    let gateways = profiles.iter().zip(&bases).map(start).collect();
+    (bases, gateways)
+}

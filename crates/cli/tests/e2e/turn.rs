@@ -3,9 +3,9 @@
 use std::thread;
 
 use serde_json::json;
-use testkit::{Output, Script, ScriptedModel, Wire, free_base};
+use testkit::{Output, Script, ScriptedModel, Wire};
 
-use crate::scene::{KEY, MODEL, Person, Scene, TOKEN, configure, write};
+use crate::scene::{KEY, MODEL, Person, Scene, TOKEN, configure, start_all, write};
 use crate::support::sandbox;
 
 #[test]
@@ -95,12 +95,7 @@ fn two_gateways_asked_at_once_keep_to_themselves() {
         configure(&sandbox, name, &model.base_url(), |_| {});
         model.on(&format!("I am {name}"), Script::new().wait("both").text(format!("hello, {name}")));
     }
-    let bases = names.map(|_| free_base());
-    let gateways: Vec<_> = names
-        .iter()
-        .zip(&bases)
-        .map(|(name, base)| sandbox.start(&["--profile", name], base.port()))
-        .collect();
+    let (_bases, gateways) = start_all(&sandbox, &names);
     thread::scope(|scope| {
         let asked = names.map(|name| {
             let message = format!("I am {name}");

@@ -49,9 +49,7 @@ pub fn replace_advisory(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 
 #[expect(clippy::disallowed_methods, reason = "the one place that renames onto a path")]
 fn replace_in(path: &Path, bytes: &[u8], durable: bool) -> Result<(), FileError> {
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = folder.join(format!(".{name}.{}.tmp", crate::random::hex::<6>()));
+    let draft = draft_of(path);
     let written = write_draft(&draft, bytes, durable)
         .and_then(|()| fs::rename(&draft, path).map_err(FileError::of("replace", path)));
     if written.is_err() {
@@ -60,9 +58,19 @@ fn replace_in(path: &Path, bytes: &[u8], durable: bool) -> Result<(), FileError>
         return written;
     }
     if durable {
+        let folder = folder_of(path);
         File::open(folder).and_then(|it| it.sync_all()).map_err(FileError::of("sync", folder))?;
     }
     Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn draft_of(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    folder_of(path).join(format!(".{name}.{}.tmp", crate::random::hex::<6>()))
 }
 
 fn write_draft(draft: &Path, bytes: &[u8], durable: bool) -> Result<(), FileError> {
@@ -84,6 +92,33 @@ pub fn create_if_missing(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
         return Ok(false);
     }
     replace(path, bytes).map(|()| true)
+}
+
+/// Writes `bytes` at `path` unless something is there already, also when several try at once: one of them wins, and
+/// all see it whole. True when it was this one.
+///
+/// # Errors
+/// As [`replace`].
+pub fn create_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+    let draft = draft_of(path);
+    let linked = write_draft(&draft, bytes, true).and_then(|()| match fs::hard_link(&draft, path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(FileError::of("make", path)(error)),
+    });
+    let _ = fs::remove_file(&draft);
+    linked
+}
+
+/// Removes a file. One that is not there is no error.
+///
+/// # Errors
+/// When the folder is not writable.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::of("remove", path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Renames `path` to `path.1`, which goes: the way a log makes room.

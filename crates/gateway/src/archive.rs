@@ -1,7 +1,8 @@
 //! The store, on a thread of its own: opened when it is first needed, one writer, never in the way of the socket.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use agent::Entry;
@@ -18,6 +19,7 @@ pub(crate) struct Archive {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<thread::JoinHandle<()>>,
     path: PathBuf,
+    opened: Arc<AtomicBool>,
 }
 
 impl Archive {
@@ -28,8 +30,15 @@ impl Archive {
         let folder = folder.to_path_buf();
         // SQLite needs little stack; the default of 2 MiB would be address space for nothing.
         let thread = thread::Builder::new().name("store".into()).stack_size(512 * 1024);
-        let thread = thread.spawn(move || serve(&folder, &waiting))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), path })
+        let opened = Arc::new(AtomicBool::new(false));
+        let tell = opened.clone();
+        let thread = thread.spawn(move || serve(&folder, &waiting, &tell))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), path, opened })
+    }
+
+    /// Whether the database was opened since the start.
+    pub(crate) fn is_open(&self) -> bool {
+        self.opened.load(Ordering::Relaxed)
     }
 
     /// The database.
@@ -93,12 +102,15 @@ fn notice(run: &Run, at: u64) -> Record {
     Record { role: entry.role().to_owned(), message: entry.to_message(at), at }
 }
 
-fn serve(folder: &Path, waiting: &mpsc::Receiver<Job>) {
+fn serve(folder: &Path, waiting: &mpsc::Receiver<Job>, is_open: &AtomicBool) {
     let mut open: Option<Store> = None;
     for job in waiting {
         if open.is_none() {
             match opened(folder) {
-                Ok(store) => open = Some(store),
+                Ok(store) => {
+                    open = Some(store);
+                    is_open.store(true, Ordering::Relaxed);
+                }
                 Err(error) => {
                     job(Err(error));
                     continue;

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::turn::Stop;
-use base::Secret;
+use base::{Secret, clock};
 use profile::claims::Refused;
 use profile::document::Unreadable;
 use profile::folder::{self, BadFolder};
+use profile::ledger::{self, Ended, How, Ledger};
 use profile::listener::{self, Listener};
-use profile::ports::BadBase;
+use profile::ports::{BadBase, Overlap};
 use profile::registry::Record;
-use profile::{Ambient, Claims, Document, Finding, Instance, Plan, control};
+use profile::{Ambient, Claims, Document, Finding, Instance, Plan, control, generations};
 use protocol::event::{Name, WhenSlow};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,11 +25,11 @@ use tracing::{info, warn};
 
 use crate::VERSION;
 use crate::archive::Archive;
-use crate::config::{self, Config};
-use crate::setup::{SetupError, Wishes, setup};
+use crate::config::{self, Config, Read};
+use crate::setup::{self, SetupError, Wishes};
 use crate::state::{Access, Gateway, Parts};
 use crate::supervisor::Stage;
-use crate::{log, methods, server};
+use crate::{log, methods, notify, server};
 
 /// How long each stage of the stop may take before its tasks are cut off.
 const STOP_BUDGET: Duration = Duration::from_secs(5);
@@ -68,6 +69,9 @@ pub enum StartError {
     /// The port leaves no room for the others.
     #[error(transparent)]
     Port(#[from] BadBase),
+    /// Another instance needs a port of the plan, whether or not it runs.
+    #[error(transparent)]
+    Overlap(#[from] Box<Overlap>),
     /// Neither flag, environment nor config names a port.
     #[error("this instance has no port yet: neither --port nor gateway.port names one")]
     NoPort,
@@ -122,34 +126,51 @@ struct Claimed {
 }
 
 fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
-    let Boot { instance, ambient, port, token, log_level } = boot;
+    let instance = boot.instance.clone();
     folder::prepare(&instance.state_dir)?;
     let mut claims = Claims::new(&instance.host.claims(), &instance.name, &instance.state_dir);
     claims.take_folder()?;
-    let mut hold = |port: u16| -> Result<Vec<TcpListener>, StartError> {
-        claims.take_config_and_ports(&instance.config_path, &Plan::of(port)?)?;
-        bind(port)
-    };
+    let before = claims.cut_off().map(|it| it.pid);
+    let prepared = prepare(boot, claims, say);
+    match (&prepared, before) {
+        (Err(error), _) => {
+            let refusal = ended(How::Refused, &base::text::chain(error));
+            instance.host.note_refusal(&instance.state_dir, &refusal);
+        }
+        (Ok(_), Some(pid)) => {
+            let cut_off = Ended { pid, ..ended(How::CutOff, "it was killed, or the power failed") };
+            note_end(&instance, |it| it.ended = Some(cut_off));
+        }
+        (Ok(_), None) => {}
+    }
+    prepared
+}
+
+/// All that follows the state folder's lock.
+fn prepare(boot: Boot, mut claims: Claims, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
+    let Boot { instance, ambient, port, token, log_level } = boot;
     let wished = port.or(instance.env_port);
     let (document, held) = match (existing(&instance)?, wished) {
         (Some(document), _) => (document, None),
         // Held before anything is written: a new instance that cannot start leaves nothing behind.
         (None, Some(port)) => {
-            let sockets = hold(port)?;
+            let sockets = hold(&mut claims, &instance, port, &[])?;
             (make(&instance, &ambient, wished, say)?, Some((port, sockets)))
         }
         (None, None) => (make(&instance, &ambient, None, say)?, None),
     };
     let ambient = ambient.with_env_file(&instance.state_dir.join(".env"));
-    let (config, warnings) = read(&document, &ambient)?;
+    let ambient = ambient.with_env_file(&instance.state_dir.join("keys.env"));
+    let Read { config, warnings, holdings } = read(&document, &ambient)?;
     let secret = access(&document, &config, &ambient, token)?;
     let (port, sockets) = match held {
         Some(it) => it,
         None => {
             let port = wished.or(config.gateway.port).or(instance.default_port).ok_or(StartError::NoPort)?;
-            (port, hold(port)?)
+            (port, hold(&mut claims, &instance, port, &holdings.pinned)?)
         }
     };
+    holdings.claim(&mut claims, config.workspace(&ambient, &instance.workspace))?;
     let control = control::listen(&instance.state_dir).map_err(system("listen on the control socket"))?;
     let level = config::level(log_level.as_deref().unwrap_or(&config.logging.level));
     let level = level.unwrap_or(tracing::level_filters::LevelFilter::INFO);
@@ -159,9 +180,55 @@ fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
     for finding in warnings {
         warn!("config: {finding}");
     }
+    let conflicts = holdings.claim_logins(&mut claims, &instance);
+    let generation = accept(&instance, &document);
+    record(&instance, port, holdings.pinned);
     let archive = Archive::new(&instance.state_dir).map_err(system("start the store's thread"))?;
-    let parts = Parts { instance, ambient, config, port, secret, archive };
+    let parts = Parts { instance, ambient, config, port, secret, archive, generation, conflicts };
     Ok(Claimed { parts, claims, sockets, control })
+}
+
+/// Takes the config file and the ports: first from those who run, then beside those who only plan with them.
+fn hold(
+    claims: &mut Claims,
+    instance: &Instance,
+    port: u16,
+    pinned: &[u16],
+) -> Result<Vec<TcpListener>, StartError> {
+    let plan = Plan::of(port)?;
+    claims.take_config_and_ports(&instance.config_path, &plan)?;
+    instance.host.check_ports(&instance.state_dir, &plan, pinned)?;
+    bind(port)
+}
+
+/// Keeps the config that this gateway runs with. Nothing that it does depends on it but the history.
+fn accept(instance: &Instance, document: &Document) -> Option<u64> {
+    let accepted = generations::accept(&instance.state_dir, document.text());
+    if let Err(error) = &accepted {
+        warn!("the config in force is not kept: {}", base::text::chain(error));
+    }
+    accepted.ok()
+}
+
+/// Tells the rest of the machine where this instance is, and warns once of who stands close.
+fn record(instance: &Instance, port: u16, pinned: Vec<u16>) {
+    if let Some(words) = Plan::of(port).ok().and_then(|it| setup::warning(instance, &it)) {
+        warn!("{words}");
+    }
+    if let Err(error) = instance.host.write(&Record::of(instance, port, pinned, VERSION)) {
+        warn!("the instance cannot be recorded for others to see: {}", base::text::chain(&error));
+    }
+}
+
+/// An end of this process, now.
+fn ended(how: How, detail: &str) -> Ended {
+    Ended { at: clock::now_ms(), how, detail: detail.to_owned(), pid: std::process::id() }
+}
+
+fn note_end(instance: &Instance, change: impl FnOnce(&mut Ledger)) {
+    if let Err(error) = ledger::note(&instance.state_dir, change) {
+        warn!("the end is not noted: {}", base::text::chain(&error));
+    }
 }
 
 /// The config; `None` where the instance is new.
@@ -177,8 +244,7 @@ fn existing(instance: &Instance) -> Result<Option<Document>, StartError> {
 }
 
 fn has_run(instance: &Instance) -> bool {
-    let record = instance.host.read(&instance.state_dir);
-    instance.state_dir.join(store::FILE).exists() || record.is_some_and(|it| it.pid.is_some())
+    instance.state_dir.join(store::FILE).exists() || log::path(&instance.state_dir).exists()
 }
 
 /// The config of a new instance, as `setup` makes it, and said aloud.
@@ -188,7 +254,7 @@ fn make(
     port: Option<u16>,
     say: &impl Fn(&str),
 ) -> Result<Document, StartError> {
-    let report = setup(instance, ambient, &Wishes { port, workspace: None })?;
+    let report = setup::setup(instance, ambient, &Wishes { port, workspace: None })?;
     let path = &instance.config_path;
     say(&format!(
         "instance {} is new: made {} with a new token and port {}",
@@ -199,10 +265,9 @@ fn make(
     Ok(Document::load(path)?)
 }
 
-fn read(document: &Document, ambient: &Ambient) -> Result<(Config, Vec<Finding>), StartError> {
+fn read(document: &Document, ambient: &Ambient) -> Result<Read, StartError> {
     let wrong = |findings| StartError::Config { path: document.path().to_path_buf(), findings };
-    let read = config::read(document, ambient).map_err(wrong)?;
-    Ok((read.config, read.warnings))
+    config::read(document, ambient).map_err(wrong)
 }
 
 /// The shared secret. Without one the gateway stays closed: it does not start.
@@ -256,7 +321,7 @@ async fn serve(claimed: Claimed) -> Result<(), StartError> {
     // Before it says that it is ready: whoever waits for that may stop it at once.
     let asked = asked_to_stop().map_err(system("listen for signals"))?;
     listen(&gateway, sockets, control).map_err(system("serve the sockets"))?;
-    record(&gateway);
+    notify::tell(&gateway.ambient, notify::READY);
     let pid = std::process::id();
     info!("listening on ws://127.0.0.1:{} (PID {pid})", gateway.port);
     info!(instance = gateway.instance.name, state = %gateway.instance.state_dir.display(), "ready");
@@ -270,7 +335,15 @@ async fn serve(claimed: Claimed) -> Result<(), StartError> {
     }
     let signal = asked.await;
     info!("stopping on {signal}");
+    notify::tell(&gateway.ambient, notify::STOPPING);
+    let instance = gateway.instance.clone();
+    // A store that hangs keeps nobody from stopping.
+    let sessions = tokio::time::timeout(STOP_BUDGET, methods::sessions_now(&gateway)).await.ok().flatten();
     stop(gateway).await;
+    note_end(&instance, |it| {
+        it.ended = Some(ended(How::Stopped, signal));
+        it.sessions = sessions.or(it.sessions);
+    });
     drop(claims);
     Ok(())
 }
@@ -290,25 +363,6 @@ fn listen(gateway: &Arc<Gateway>, sockets: Vec<TcpListener>, control: UnixListen
         .supervisor
         .start(Stage::Intake, "control socket", |stop| server::control(own, table, control, stop));
     Ok(())
-}
-
-/// Tells the rest of the machine where this instance is.
-fn record(gateway: &Gateway) {
-    let instance = &gateway.instance;
-    let record = Record {
-        name: instance.name.clone(),
-        profile: instance.profile.as_ref().map(ToString::to_string),
-        state_dir: instance.state_dir.clone(),
-        config_path: instance.config_path.clone(),
-        port: gateway.port,
-        pid: Some(std::process::id()),
-        since: Some(gateway.since),
-        version: VERSION.to_owned(),
-    };
-    if let Err(error) = instance.host.write(&record) {
-        // Nothing depends on it but the listing.
-        warn!("the instance cannot be recorded for others to see: {}", base::text::chain(&error));
-    }
 }
 
 /// Ends with the name of the signal that asks for the stop.

@@ -193,7 +193,8 @@ fn fleet(gateway: &Arc<Gateway>) -> String {
     let mut text = String::from("Gateways of this machine:");
     for record in gateway.instance.host.all() {
         let own = record.state_dir == gateway.instance.state_dir;
-        let state = if own || record.is_running() { "ready" } else { "stopped" };
+        let running = own || profile::control::connect(&record.state_dir).is_ok();
+        let state = if running { "ready" } else { "stopped" };
         let mark = if own { "*" } else { " " };
         let folder = gateway.ambient.short(&record.state_dir);
         let _ = write!(text, "\n{mark} {:<12} {state:<8} port {:<6} {folder}", record.name, record.port);

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use base::Secret;
-use profile::{Ambient, Document, Finding};
+use profile::{Ambient, Document, Finding, document};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Keys of the original that hold a secret, wherever they stand.
-const SECRET_KEYS: [&str; 6] = ["token", "password", "apiKey", "botToken", "secret", "appToken"];
+use crate::holdings::Holdings;
 
 /// The whole document. Keys that are not named here are none of our business and stay in the file.
 #[derive(Debug, Default, Deserialize)]
@@ -203,6 +202,8 @@ pub struct Read {
     pub config: Config,
     /// What does not keep the gateway from running.
     pub warnings: Vec<Finding>,
+    /// What only one instance may hold.
+    pub(crate) holdings: Holdings,
 }
 
 /// Reads a document. Everything that is wrong is found at once.
@@ -216,13 +217,14 @@ pub fn read(document: &Document, ambient: &Ambient) -> Result<Read, Vec<Finding>
         let message = format!("the environment has no variable {name}, so this is not set");
         warnings.push(document.finding(path, message));
     });
+    let holdings = Holdings::of(&value, ambient);
     let config: Config = serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string().trim_start_matches('.').to_owned();
         let path = if path == "." { String::new() } else { path };
         vec![document.finding(&path, plain(&error.inner().to_string()))]
     })?;
     let found = check(&config, document);
-    if found.is_empty() { Ok(Read { config, warnings }) } else { Err(found) }
+    if found.is_empty() { Ok(Read { config, warnings, holdings }) } else { Err(found) }
 }
 
 /// A type error in a person's words, and without the value that has the wrong type: it may be a secret in the
@@ -311,8 +313,7 @@ pub fn redacted(value: &Value, mark: &str) -> Value {
     match value {
         Value::Object(object) => {
             let entries = object.iter().map(|(key, it)| {
-                let secret = SECRET_KEYS.iter().any(|it| it.eq_ignore_ascii_case(key));
-                let hidden = secret && it.as_str().is_some_and(|it| !it.is_empty());
+                let hidden = document::is_secret(key) && it.as_str().is_some_and(|it| !it.is_empty());
                 let value = if hidden { Value::String(mark.to_owned()) } else { redacted(it, mark) };
                 (key.clone(), value)
             });

@@ -80,7 +80,7 @@ async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Rea
     workspace::seed(folder)
         .map_err(|error| format!("the workspace cannot be used: {}", base::text::chain(&error)))?;
     let limit = Duration::from_secs(settings.tools.exec.timeout_sec);
-    let bench = Workbench::open(folder, gateway.ambient.child(), limit)
+    let bench = Workbench::open(folder, gateway.ambient.child(&gateway.instance.name), limit)
         .map_err(|error| format!("the workspace {} cannot be opened: {error}", folder.display()))?;
     let tools = tools::allowed(settings.tools.allow.as_deref(), &settings.tools.deny);
     let setting = Setting {

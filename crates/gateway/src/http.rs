@@ -17,6 +17,7 @@ use tracing::debug;
 
 use crate::connection;
 use crate::handshake::Peer;
+use crate::methods;
 use crate::server::Entry;
 use crate::state::Gateway;
 use crate::supervisor::Stage;
@@ -36,7 +37,7 @@ pub(crate) async fn serve(entry: Arc<Entry>, request: Request<Incoming>) -> Resu
             (&Method::GET | &Method::HEAD, "/health" | "/healthz") => {
                 json_answer(StatusCode::OK, &json!({"ok": true, "status": "live"}))
             }
-            (&Method::GET | &Method::HEAD, "/ready" | "/readyz") => ready(&entry.gateway),
+            (&Method::GET | &Method::HEAD, "/ready" | "/readyz") => ready(&entry).await,
             (_, "/health" | "/healthz" | "/ready" | "/readyz") => {
                 let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
                 answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -88,11 +89,15 @@ fn check_names(
     (own_page || listed).then_some(()).ok_or(StatusCode::FORBIDDEN)
 }
 
-fn ready(gateway: &Gateway) -> Answer {
-    let problems = gateway.problems();
-    let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    // What is wrong may name folders: that is for those who are known.
-    json_answer(status, &json!({"ok": problems.is_empty(), "failing": problems.len()}))
+/// What is wrong may name folders: that is for the owner, on the control socket. Others are told how much is.
+async fn ready(entry: &Entry) -> Answer {
+    let readiness = methods::readiness(&entry.gateway).await;
+    let status = if readiness.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let told = match entry.peer {
+        Peer::Owner => json!(readiness),
+        Peer::Address(_) => json!({"ok": readiness.ok, "failing": readiness.failing}),
+    };
+    json_answer(status, &told)
 }
 
 fn is_upgrade(request: &Request<Incoming>) -> bool {

@@ -4,7 +4,7 @@ mod agent;
 mod chat;
 mod config;
 mod health;
-pub(crate) use health::known;
+pub(crate) use health::{known, readiness, sessions_now};
 mod models;
 mod sessions;
 

@@ -35,6 +35,8 @@ pub struct Report {
     pub workspace: PathBuf,
     /// Files that were made in it.
     pub files: Vec<&'static str>,
+    /// That another instance's base stands close, where it has not been said yet.
+    pub close: Option<String>,
 }
 
 /// Why an instance could not be set up.
@@ -63,6 +65,9 @@ pub enum SetupError {
     /// The port that was asked for leaves no room.
     #[error(transparent)]
     Port(#[from] ports::BadBase),
+    /// Another instance needs a port of the plan.
+    #[error(transparent)]
+    Overlap(#[from] Box<ports::Overlap>),
 }
 
 /// Makes the state folder, the config and the workspace where they are missing. What is there stays as it is.
@@ -70,7 +75,7 @@ pub enum SetupError {
 /// # Errors
 /// Says what is in the way; a config is written whole or not at all.
 pub fn setup(instance: &Instance, ambient: &Ambient, wishes: &Wishes) -> Result<Report, SetupError> {
-    folder::prepare(&instance.state_dir)?;
+    folder::look(&instance.state_dir)?;
     let found = match Document::load(&instance.config_path) {
         Ok(it) => Some(it),
         Err(Unreadable::Missing(_)) => None,
@@ -79,7 +84,12 @@ pub fn setup(instance: &Instance, ambient: &Ambient, wishes: &Wishes) -> Result<
     // Until the record below is written: two that are made at the same moment must not be given the same ports.
     let _choosing = instance.host.choosing()?;
     let port = port(instance, wishes, found.as_ref())?;
-    ports::Plan::of(port)?;
+    let plan = ports::Plan::of(port)?;
+    let pinned = found.as_ref().map(Document::pinned_ports).unwrap_or_default();
+    instance.host.check_ports(&instance.state_dir, &plan, &pinned)?;
+    let close = warning(instance, &plan);
+    // Nothing was made until here: a set-up that is refused leaves nothing behind.
+    folder::prepare(&instance.state_dir)?;
     let default = || wishes.workspace.clone().unwrap_or_else(|| instance.workspace.clone());
     let named = found
         .as_ref()
@@ -93,18 +103,30 @@ pub fn setup(instance: &Instance, ambient: &Ambient, wishes: &Wishes) -> Result<
         Some(document) => (false, complete(instance, document, port, &workspace)?),
     };
     let files = agent::workspace::seed(&workspace)?;
-    let before = instance.host.read(&instance.state_dir);
-    instance.host.write(&Record {
-        name: instance.name.clone(),
-        profile: instance.profile.as_ref().map(ToString::to_string),
-        state_dir: instance.state_dir.clone(),
-        config_path: instance.config_path.clone(),
-        port,
-        pid: before.as_ref().and_then(|it| it.pid),
-        since: before.and_then(|it| it.since),
-        version: VERSION.to_owned(),
-    })?;
-    Ok(Report { is_new, added, port, workspace, files })
+    instance.host.write(&Record::of(instance, port, pinned, VERSION))?;
+    Ok(Report { is_new, added, port, workspace, files, close })
+}
+
+/// What to say where another base stands closer than people count on; `None` once it was said, which is when this
+/// instance has been recorded with its port.
+pub(crate) fn warning(instance: &Instance, plan: &ports::Plan) -> Option<String> {
+    if instance.host.read(&instance.state_dir).is_some_and(|it| it.port == plan.base) {
+        return None;
+    }
+    let others = instance.host.neighbours(&instance.state_dir);
+    let near: Vec<String> = ports::near(plan, &others)
+        .iter()
+        .map(|it| format!("{} (base port {})", it.name, it.plan.base))
+        .collect();
+    (!near.is_empty()).then(|| {
+        format!(
+            "base port {} stands closer than {} to instance {}; this is safe, as browser ports are allocated around \
+             it, and leaves less room",
+            plan.base,
+            ports::SPACING,
+            near.join(" and ")
+        )
+    })
 }
 
 /// The port that was asked for, else the config's, else the lowest that nobody needs or holds.
@@ -112,9 +134,9 @@ fn port(instance: &Instance, wishes: &Wishes, found: Option<&Document>) -> Resul
     if let Some(port) = wishes.port.or(instance.env_port).or_else(|| found.and_then(Document::port)) {
         return Ok(port);
     }
-    let planned = instance.host.plans_of_others(&instance.state_dir);
+    let others = instance.host.confirmed_neighbours(&instance.state_dir);
     let first = instance.default_port.unwrap_or(DEFAULT_BASE);
-    ports::propose(first, &planned, listener::is_bound).ok_or(SetupError::NoPort)
+    ports::free_bases(first, &others, listener::is_bound).next().ok_or(SetupError::NoPort)
 }
 
 fn write_new(instance: &Instance, port: u16, workspace: &Path) -> Result<(), SetupError> {

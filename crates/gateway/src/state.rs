@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use base::{Secret, clock, random};
-use profile::{Ambient, Instance};
+use profile::{Ambient, Instance, ledger};
 use protocol::health::InstanceInfo;
 
 use crate::VERSION;
@@ -46,6 +46,12 @@ pub(crate) struct Gateway {
     pub(crate) late: Late,
     /// Who can be asked.
     pub(crate) models: Models,
+    /// The config's generation; absent where it could not be kept.
+    pub(crate) generation: Option<u64>,
+    /// What is not used here because another instance holds it.
+    pub(crate) conflicts: Vec<String>,
+    /// Conversations as of the last stop: true until the database is opened, as nobody else writes it.
+    pub(crate) sessions_before: Option<u64>,
     /// Changes with each start.
     pub(crate) boot_id: String,
     /// Unix milliseconds.
@@ -84,15 +90,24 @@ pub(crate) struct Parts {
     pub(crate) port: u16,
     pub(crate) secret: Access,
     pub(crate) archive: Archive,
+    pub(crate) generation: Option<u64>,
+    pub(crate) conflicts: Vec<String>,
 }
 
 impl Gateway {
     /// Puts one together.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { instance, ambient, config, port, secret, archive } = parts;
+        let Parts { instance, ambient, config, port, secret, archive, generation, conflicts } = parts;
         let workspace = config.workspace(&ambient, &instance.workspace);
         let nothing_yet = (!archive.path().exists()).then(Overview::default);
+        let sessions_before = match &nothing_yet {
+            Some(_) => Some(0),
+            None => ledger::read(&instance.state_dir).sessions.filter(|_| !archive.was_cut_off()),
+        };
         Self {
+            generation,
+            conflicts,
+            sessions_before,
             models: Models::new(&instance.name),
             instance,
             ambient,
@@ -144,7 +159,7 @@ impl Gateway {
     /// What is wrong, for people.
     pub(crate) fn problems(&self) -> Vec<String> {
         let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        problems.iter().map(|(_, it)| it.clone()).collect()
+        self.conflicts.iter().cloned().chain(problems.iter().map(|(_, it)| it.clone())).collect()
     }
 
     /// The conversations as they were last seen; `None` while nobody has looked.

@@ -87,12 +87,14 @@ impl Ambient {
         std::env::current_exe()
     }
 
-    /// The environment of a child.
-    pub fn child(&self) -> Vec<(String, String)> {
+    /// The environment of a child of the instance with this name. It holds nothing that leads to any instance, and a
+    /// mark that keeps a command of ours, started by the child, from taking the home's own instance for granted.
+    pub fn child(&self, instance: &str) -> Vec<(String, String)> {
         self.variables
             .iter()
             .filter(|(name, _)| CHILD_VARIABLES.contains(&name.as_str()) || name.starts_with("LC_"))
             .map(|(name, value)| (name.clone(), value.clone()))
+            .chain([(TOOL_VARIABLE.to_owned(), instance.to_owned())])
             .collect()
     }
 
@@ -125,6 +127,8 @@ impl Ambient {
     }
 }
 
+/// Says that a process was started by a tool, and of which instance.
+pub(crate) const TOOL_VARIABLE: &str = "OPENCLAW_TOOL_OF";
 /// Names the folder of host-wide records; see [`crate::registry::Host`].
 pub(crate) const HOST_VARIABLE: &str = "OPENCLAW_HOST_DIR";
 
@@ -175,8 +179,8 @@ mod tests {
             &[("PATH", "/bin"), ("LC_ALL", "C"), ("OPENAI_API_KEY", "k"), ("OPENCLAW_STATE_DIR", "/x")],
             Path::new("/"),
         );
-        let names: Vec<_> = it.child().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["LC_ALL", "PATH"]);
+        let names: Vec<_> = it.child("main").into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["LC_ALL", "PATH", "OPENCLAW_TOOL_OF"]);
         let names: Vec<_> = it.without_instance().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["LC_ALL", "OPENAI_API_KEY", "PATH"]);
     }

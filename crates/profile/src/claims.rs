@@ -5,16 +5,20 @@ use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use base::file::{self, FileError};
 use base::{clock, random};
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
+use crate::locks::{Locked, Locks};
 use crate::ports::{Plan, Role};
 
 /// The lock of a state folder, within it.
 const FOLDER_LOCK: &str = "gateway.lock";
+/// How long a holder may take to write its name after it took the lock.
+const NAMELESS: Duration = Duration::from_millis(50);
 
 /// Who holds a claim. Written into the lock's file for those who are refused; the lock itself is the kernel's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +42,8 @@ impl fmt::Display for Holder {
 }
 
 /// One thing that only one gateway may hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Claim {
     /// A TCP port of this machine.
     Port(Role, u16),
@@ -46,6 +51,19 @@ pub enum Claim {
     StateFolder(PathBuf),
     /// A config file.
     Config(PathBuf),
+    /// A folder that an agent works in.
+    Workspace(PathBuf),
+    /// The profile folder of a browser.
+    UserData(PathBuf),
+    /// A login on a messaging service: the service, the account's name in the config, and what stands for its
+    /// secret; see [`crate::registry::Host::fingerprint`].
+    Login(String, String, String),
+    /// A browser that is reached by an address.
+    CdpUrl(String),
+    /// A name in the local network.
+    MdnsName(String),
+    /// A service unit.
+    Unit(String),
 }
 
 impl fmt::Display for Claim {
@@ -54,8 +72,75 @@ impl fmt::Display for Claim {
             Claim::Port(role, port) => write!(f, "{role} {port}"),
             Claim::StateFolder(path) => write!(f, "state folder {}", path.display()),
             Claim::Config(path) => write!(f, "config file {}", path.display()),
+            Claim::Workspace(path) => write!(f, "workspace {}", path.display()),
+            Claim::UserData(path) => write!(f, "browser folder {}", path.display()),
+            Claim::Login(service, account, _) => write!(f, "{service} login of account {account}"),
+            Claim::CdpUrl(url) => write!(f, "browser at {}", without_secrets(url)),
+            Claim::MdnsName(name) => write!(f, "network name {name}"),
+            Claim::Unit(name) => write!(f, "service unit {name}"),
         }
     }
+}
+
+/// An address without what may be a secret in it: the user, the path and the query. Remote browsers are sold by
+/// addresses with keys.
+fn without_secrets(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return "an address".to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}")
+}
+
+impl Claim {
+    /// The claim as it is kept for others to read: nothing in it is a secret.
+    fn public(&self) -> Self {
+        match self {
+            Claim::Login(service, account, _) => {
+                Claim::Login(service.clone(), account.clone(), String::new())
+            }
+            Claim::CdpUrl(url) => Claim::CdpUrl(without_secrets(url)),
+            other => other.clone(),
+        }
+    }
+
+    /// The name of its lock in the folder of claims.
+    fn file_name(&self) -> String {
+        match self {
+            Claim::Port(_, port) => format!("port-{port}"),
+            Claim::StateFolder(path) => of_folder("state", path),
+            Claim::Config(path) => of_text("config", real(path).as_os_str().as_encoded_bytes()),
+            Claim::Workspace(path) => of_folder("workspace", path),
+            Claim::UserData(path) => of_folder("user-data", path),
+            Claim::Login(_, _, fingerprint) => format!("login-{fingerprint}"),
+            Claim::CdpUrl(url) => of_text("cdp-url", url.trim().trim_end_matches('/').as_bytes()),
+            Claim::MdnsName(name) => of_text("mdns", name.to_ascii_lowercase().as_bytes()),
+            Claim::Unit(name) => of_text("unit", name.as_bytes()),
+        }
+    }
+}
+
+fn of_text(kind: &str, text: &[u8]) -> String {
+    let sum = digest::digest(&digest::SHA256, text);
+    format!("{kind}-{}", random::hex_of(&sum.as_ref()[..8]))
+}
+
+/// A folder that is there is known by its device and inode: a link, a second mount or another spelling is the same.
+fn of_folder(kind: &str, path: &Path) -> String {
+    match fs::metadata(path) {
+        Ok(it) => format!("{kind}-{:x}-{}", it.dev(), it.ino()),
+        Err(_) => of_text(kind, real(path).as_os_str().as_encoded_bytes()),
+    }
+}
+
+/// What stands in a lock's file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The thing. Absent in files of older programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// Who holds it.
+    #[serde(flatten)]
+    pub holder: Holder,
 }
 
 /// A claim that was not granted.
@@ -66,7 +151,7 @@ pub enum Refused {
     Held {
         /// The thing.
         claim: Claim,
-        /// Who has it; absent while it is only just being taken.
+        /// Who has it; absent where it says no name.
         holder: Option<Box<Holder>>,
     },
     /// The lock's file could not be used.
@@ -84,11 +169,13 @@ pub enum Refused {
 pub struct Claims {
     me: Holder,
     folder: PathBuf,
-    held: Vec<Held>,
+    held: Vec<Lease>,
+    before: Option<Holder>,
 }
 
+/// One claim that is held. Dropping it releases it.
 #[derive(Debug)]
-struct Held {
+pub struct Lease {
     path: PathBuf,
     lock: File,
 }
@@ -102,7 +189,7 @@ impl Claims {
             since: clock::now_ms(),
             state_dir: state_dir.to_path_buf(),
         };
-        Self { me, folder: folder.to_path_buf(), held: Vec::new() }
+        Self { me, folder: folder.to_path_buf(), held: Vec::new(), before: None }
     }
 
     /// Claims the state folder: the instance's own lock, taken before anything in the folder is touched.
@@ -110,7 +197,15 @@ impl Claims {
     /// # Errors
     /// Names who holds it.
     pub fn take_folder(&mut self) -> Result<(), Refused> {
-        self.take(Claim::StateFolder(self.me.state_dir.clone()))
+        let before = holder_of(&self.me.state_dir);
+        self.take(Claim::StateFolder(self.me.state_dir.clone()))?;
+        self.before = before;
+        Ok(())
+    }
+
+    /// Who held the state folder before and did not release it: it was killed, or the power failed.
+    pub fn cut_off(&self) -> Option<&Holder> {
+        self.before.as_ref()
     }
 
     /// Claims the config file and the ports of the plan.
@@ -123,42 +218,53 @@ impl Claims {
         plan.fixed().into_iter().try_for_each(|(role, port)| self.take(Claim::Port(role, port)))
     }
 
-    /// Claims one thing, at once or not at all.
+    /// Claims one thing, at once or not at all, for as long as this value lives. What it has already is granted
+    /// again.
     ///
     /// # Errors
     /// Says who holds it.
     pub fn take(&mut self, claim: Claim) -> Result<(), Refused> {
+        let path = self.lock_path(&claim);
+        if self.held.iter().any(|it| it.path == path) {
+            return Ok(());
+        }
+        let lease = self.lease(claim)?;
+        self.held.push(lease);
+        Ok(())
+    }
+
+    /// Claims one thing, at once or not at all, to be released by itself.
+    ///
+    /// # Errors
+    /// Says who holds it, also when that is this gateway.
+    pub fn lease(&self, claim: Claim) -> Result<Lease, Refused> {
         let failed = |source| Refused::File { claim: claim.clone(), source };
         let path = self.lock_path(&claim);
         if let Some(folder) = path.parent() {
             file::private_folder(folder).map_err(failed)?;
         }
-        let lock = lock(&path).map_err(failed)?;
-        let Some(mut lock) = lock else {
-            return Err(Refused::Held { claim, holder: holder(&path).map(Box::new) });
+        let mut lock = match settled_lock(&path).map_err(failed)? {
+            Ok(it) => it,
+            Err(holder) => return Err(Refused::Held { claim, holder: holder.map(Box::new) }),
         };
-        let text = serde_json::to_string(&self.me).expect("a name, two numbers and a path always write");
+        let text = Held { claim: Some(claim.public()), holder: self.me.clone() };
+        let text = serde_json::to_string(&text).expect("names, numbers and paths always write");
         // Only for display: that it cannot be written, say on a full disk, takes nothing from the lock.
         let _ = lock.set_len(0).and_then(|()| lock.write_all(text.as_bytes()));
-        self.held.push(Held { path, lock });
-        Ok(())
+        Ok(Lease { path, lock })
     }
 
     /// The state folder's lock is in the folder itself: it may be reached from another home, and then by way of
     /// another host folder. What is one file or folder has one lock, whatever path leads to it.
     fn lock_path(&self, claim: &Claim) -> PathBuf {
         match claim {
-            Claim::Port(_, port) => self.folder.join(format!("port-{port}")),
             Claim::StateFolder(path) => path.join(FOLDER_LOCK),
-            Claim::Config(path) => {
-                let sum = digest::digest(&digest::SHA256, real(path).as_os_str().as_encoded_bytes());
-                self.folder.join(format!("config-{}", random::hex_of(&sum.as_ref()[..8])))
-            }
+            other => self.folder.join(other.file_name()),
         }
     }
 }
 
-impl Drop for Held {
+impl Drop for Lease {
     fn drop(&mut self) {
         // Removed while it is still locked: who opened it meanwhile sees that it is gone, and tries again.
         let _ = fs::remove_file(&self.path);
@@ -177,9 +283,79 @@ pub fn holder_of(state_dir: &Path) -> Option<Holder> {
     holder(&state_dir.join(FOLDER_LOCK))
 }
 
+/// Who holds the state folder now, by the kernel's word; its name and time by its own.
+pub fn holder_now(state_dir: &Path, locks: &Locks) -> Option<Holder> {
+    let path = state_dir.join(FOLDER_LOCK);
+    let said = holder(&path);
+    match locks.on(&path, said.as_ref().map(|it| it.pid)) {
+        Locked::No => None,
+        Locked::By(pid) => Some(Holder {
+            pid: pid.or(said.as_ref().map(|it| it.pid)).unwrap_or_default(),
+            ..said.unwrap_or_else(|| Holder {
+                instance: String::new(),
+                pid: 0,
+                since: clock::now_ms(),
+                state_dir: state_dir.to_path_buf(),
+            })
+        }),
+    }
+}
+
+/// Every claim of the folder of claims that is held now, in the order of the files' names.
+pub fn held_now(folder: &Path, locks: &Locks) -> Vec<Held> {
+    let files = fs::read_dir(folder).map(|it| it.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    let mut paths: Vec<PathBuf> = files.into_iter().map(|it| it.path()).collect();
+    paths.sort();
+    let held = paths.into_iter().filter_map(|path| {
+        let said = held(&path)?;
+        locks.on(&path, Some(said.holder.pid)).is_held().then_some(said)
+    });
+    held.collect()
+}
+
+/// Removes what the locks of dead processes left behind. Returns how many files that were.
+pub fn sweep(folder: &Path) -> usize {
+    let files = fs::read_dir(folder).map(|it| it.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    let is_left = |path: &PathBuf| match lock(path) {
+        Ok(Some(lock)) => {
+            drop(Lease { path: path.clone(), lock });
+            true
+        }
+        _ => false,
+    };
+    files.into_iter().map(|it| it.path()).filter(is_left).count()
+}
+
 /// Who holds the lock at `path`, by its own word.
 fn holder(path: &Path) -> Option<Holder> {
+    held(path).map(|it| it.holder)
+}
+
+fn held(path: &Path) -> Option<Held> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Locks the file at `path`, or says who has it. A lock may be held for a moment by somebody who only sweeps, or have
+/// been taken so recently that its holder is still writing its name: a refusal waits for the kernel and the file
+/// to name the same process.
+fn settled_lock(path: &Path) -> Result<Result<File, Option<Holder>>, FileError> {
+    let deadline = Instant::now() + NAMELESS;
+    loop {
+        if let Some(lock) = lock(path)? {
+            return Ok(Ok(lock));
+        }
+        let said = holder(path);
+        let pid = said.as_ref().map(|it| it.pid);
+        let agreed = match Locks::read().on(path, pid) {
+            Locked::By(Some(locker)) => pid == Some(locker),
+            Locked::By(None) => pid.is_some(),
+            Locked::No => false,
+        };
+        if agreed || Instant::now() > deadline {
+            return Ok(Err(said));
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Locks the file at `path`; `None` when somebody else has.
@@ -242,6 +418,72 @@ mod tests {
         let (mut a, mut b) = (claims(home.path(), "a"), claims(home.path(), "b"));
         a.take(Claim::Config(real)).expect("free");
         assert!(matches!(b.take(Claim::Config(link)), Err(Refused::Held { .. })));
+    }
+
+    #[test]
+    fn a_folder_is_the_same_by_every_path_to_it() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (real, link) = (home.path().join("work"), home.path().join("link"));
+        file::private_folder(&real).expect("made");
+        std::os::unix::fs::symlink(&real, &link).expect("linked");
+        let (mut a, mut b) = (claims(home.path(), "a"), claims(home.path(), "b"));
+        a.take(Claim::Workspace(real.clone())).expect("free");
+        a.take(Claim::Workspace(real.join("../work"))).expect("its own");
+        let text = b.take(Claim::Workspace(link)).expect_err("the same").to_string();
+        assert!(text.starts_with("workspace ") && text.contains("held by instance a (pid "), "{text}");
+    }
+
+    #[test]
+    fn no_secret_is_shown_or_kept() {
+        let home = tempfile::tempdir().expect("a folder");
+        let mut a = claims(home.path(), "a");
+        let login = Claim::Login("telegram".into(), "default".into(), "0123abcd".into());
+        let url = Claim::CdpUrl("wss://user:pass@browsers.example/k3y?token=t0k".into());
+        assert_eq!(url.to_string(), "browser at wss://browsers.example");
+        assert_eq!(login.to_string(), "telegram login of account default");
+        a.take(url).expect("free");
+        a.take(login).expect("free");
+        let host = home.path().join("host");
+        let kept: Vec<_> = held_now(&host, &Locks::read());
+        assert_eq!(kept.len(), 2);
+        for file in fs::read_dir(&host).expect("list").flatten() {
+            let text = fs::read_to_string(file.path()).expect("read");
+            assert!(!["pass", "k3y", "t0k"].iter().any(|it| text.contains(it)), "{text}");
+        }
+        drop(a);
+        assert!(held_now(&host, &Locks::read()).is_empty());
+    }
+
+    #[test]
+    fn who_was_cut_off_is_known_to_the_next() {
+        let home = tempfile::tempdir().expect("a folder");
+        let mut first = claims(home.path(), "a");
+        first.take_folder().expect("free");
+        let state = home.path().join("a");
+        let left = fs::read(state.join(FOLDER_LOCK)).expect("written");
+        assert_eq!(holder_now(&state, &Locks::read()).map(|it| it.pid), Some(std::process::id()));
+        drop(first);
+        let mut clean = claims(home.path(), "a");
+        clean.take_folder().expect("free");
+        assert_eq!(clean.cut_off(), None);
+        drop(clean);
+        // What a process that was killed leaves: the file, and no lock.
+        file::replace(&state.join(FOLDER_LOCK), &left).expect("written");
+        assert_eq!(holder_now(&state, &Locks::read()), None);
+        let mut next = claims(home.path(), "a");
+        next.take_folder().expect("free");
+        assert_eq!(next.cut_off().map(|it| it.pid), Some(std::process::id()));
+    }
+
+    #[test]
+    fn what_dead_processes_left_is_swept_and_what_is_held_stays() {
+        let home = tempfile::tempdir().expect("a folder");
+        let host = home.path().join("host");
+        let mut a = claims(home.path(), "a");
+        a.take(Claim::Unit("a.service".into())).expect("free");
+        file::replace(&host.join("port-20000"), b"{}").expect("written");
+        assert_eq!(sweep(&host), 1);
+        assert_eq!(fs::read_dir(&host).expect("list").count(), 1);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use base::file;
 use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use rustix::process::Pid;
 
 /// The socket's name within the state folder.
 const NAME: &str = "control.sock";
@@ -39,7 +41,11 @@ pub fn listen(state_dir: &Path) -> io::Result<UnixListener> {
 /// # Errors
 /// `NotFound` and `ConnectionRefused` mean that no gateway runs; `PermissionDenied` that somebody else's does.
 pub fn connect(state_dir: &Path) -> io::Result<UnixStream> {
-    let stream = with_short_path(state_dir, |it| UnixStream::connect(it))?;
+    own(with_short_path(state_dir, |it| UnixStream::connect(it))?)
+}
+
+/// The connection, where a process of this user is at its other end.
+fn own(stream: UnixStream) -> io::Result<UnixStream> {
     let me = rustix::process::geteuid().as_raw();
     match peer_uid(&stream)? {
         uid if uid == me => Ok(stream),
@@ -48,6 +54,29 @@ pub fn connect(state_dir: &Path) -> io::Result<UnixStream> {
             format!("the control socket is answered by user {uid}, not by you (user {me})"),
         )),
     }
+}
+
+/// As [`connect`], without waiting: neither now, where too many wait to be let in already, nor at any later use of
+/// the connection.
+///
+/// # Errors
+/// As [`connect`]; `WouldBlock` where a gateway lets nobody in.
+pub fn connect_at_once(state_dir: &Path) -> io::Result<UnixStream> {
+    let stream = with_short_path(state_dir, |it| {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(it)?)?;
+        Ok(UnixStream::from(socket))
+    })?;
+    own(stream)
+}
+
+/// The process at the other end of a Unix socket, as the kernel knows it.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn peer_pid(stream: &UnixStream) -> io::Result<Pid> {
+    Ok(rustix::net::sockopt::socket_peercred(stream)?.pid)
 }
 
 /// The user at the other end of a Unix socket, as the kernel knows it.
@@ -81,7 +110,10 @@ mod tests {
             file::private_folder(folder).expect("made");
             assert_eq!(connect(folder).expect_err("nobody").kind(), io::ErrorKind::NotFound);
             let listener = listen(folder).expect("listens");
-            connect(folder).expect("answers");
+            let met = connect(folder).expect("answers");
+            let own = i32::try_from(std::process::id()).ok().and_then(Pid::from_raw);
+            assert_eq!(peer_pid(&met).ok(), own);
+            connect_at_once(folder).expect("answers");
             drop(listener);
             assert_eq!(connect(folder).expect_err("gone").kind(), io::ErrorKind::ConnectionRefused);
             listen(folder).expect("what a dead process left is no hindrance");

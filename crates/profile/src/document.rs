@@ -7,12 +7,30 @@ use std::path::{Path, PathBuf};
 
 use base::file::{self, FileError};
 use jsonc_parser::ast;
-use jsonc_parser::cst::{CstInputValue, CstRootNode};
+use jsonc_parser::cst::{CstContainerNode, CstInputValue, CstNode, CstRootNode};
 use jsonc_parser::{CollectOptions, ParseOptions};
 use serde_json::{Map, Value};
 
 /// The most bytes that a config file may have.
 const LARGEST: u64 = 2 * 1024 * 1024;
+/// Keys of the original that hold a secret, wherever they stand.
+const SECRET_KEYS: [&str; 10] = [
+    "token",
+    "password",
+    "apiKey",
+    "botToken",
+    "secret",
+    "appToken",
+    "signingSecret",
+    "webhookSecret",
+    "clientSecret",
+    "accessToken",
+];
+
+/// Whether a key holds a secret, by its name.
+pub fn is_secret(key: &str) -> bool {
+    SECRET_KEYS.iter().any(|it| it.eq_ignore_ascii_case(key))
+}
 
 /// One thing wrong with a document, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,33 +169,105 @@ impl Document {
             .filter(|it| *it > 0)
     }
 
+    /// The ports of [`pinned_ports`].
+    pub fn pinned_ports(&self) -> Vec<u16> {
+        pinned_ports(&self.value)
+    }
+
+    /// Every text in the document, with the keys that lead to it; the places of a list count as keys.
+    pub fn texts(&self) -> Vec<(Vec<String>, String)> {
+        let mut found = Vec::new();
+        texts(&self.value, &mut Vec::new(), &mut found);
+        found
+    }
+
+    /// The texts that are secrets by their key. One that only refers to the environment (`${NAME}`) is none.
+    pub fn secrets(&self) -> Vec<(Vec<String>, String)> {
+        let is_reference = |it: &str| it.starts_with("${") && it.ends_with('}');
+        let mut found = self.texts();
+        found.retain(|(path, text)| {
+            !text.is_empty() && !is_reference(text) && path.last().is_some_and(|it| is_secret(it))
+        });
+        found
+    }
+
     /// Puts a value at keys joined with dots, making the objects on the way. Comments, order and everything
     /// else stay as they are.
     ///
     /// # Errors
     /// When something on the way is there and is no object.
     pub fn set(&mut self, path: &str, value: &Value) -> Result<(), Finding> {
-        let root = CstRootNode::parse(&self.text, &options())
-            .map_err(|error| Finding::at(&self.text, error.range().start, "", error.kind().to_string()))?;
+        let keys: Vec<&str> = path.split('.').collect();
+        self.set_at(&keys, value)
+    }
+
+    /// As [`Document::set`], for keys that may hold dots themselves. A number leads into a list, to a place that
+    /// is there.
+    ///
+    /// # Errors
+    /// As [`Document::set`].
+    pub fn set_at<K: AsRef<str>>(&mut self, keys: &[K], value: &Value) -> Result<(), Finding> {
+        let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
+        let root = self.tree()?;
         let mut object = root
             .object_value_or_create()
             .ok_or_else(|| self.finding("", "the document must be an object: { … }"))?;
-        let mut keys: Vec<&str> = path.split('.').collect();
-        let last = keys.pop().expect("splitting gives at least one part");
-        for (at, key) in keys.iter().enumerate() {
-            object = object.object_value_or_create(key).ok_or_else(|| {
+        let Some((last, way)) = keys.split_last() else {
+            return Err(Finding::whole("no key was named".to_owned()));
+        };
+        if let Some(node) = find(&root, &keys) {
+            replace(node, input(value));
+            return self.becomes(&root);
+        }
+        for (at, key) in way.iter().enumerate() {
+            let found = match find(&root, &keys[..=at]) {
+                // The next key is a place in it, which is looked up from the root again.
+                Some(it) if it.as_array().is_some_and(|_| find(&root, &keys[..=at + 1]).is_some()) => {
+                    continue;
+                }
+                Some(it) => it.as_object(),
+                None => object.object_value_or_create(key),
+            };
+            object = found.ok_or_else(|| {
                 self.finding(&keys[..=at].join("."), "this is no object, so nothing can be set inside it")
             })?;
         }
-        match object.get(last) {
-            Some(property) => property.set_value(input(value)),
-            None => {
-                object.append(last, input(value));
-            }
+        object.append(last, input(value));
+        self.becomes(&root)
+    }
+
+    /// Takes a key out. False when it was not there. Everything else stays as it is.
+    ///
+    /// # Errors
+    /// When the text cannot be taken apart, which a document that was parsed can.
+    pub fn remove_at<K: AsRef<str>>(&mut self, keys: &[K]) -> Result<bool, Finding> {
+        let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
+        let root = self.tree()?;
+        let Some(node) = find(&root, &keys).filter(|_| !keys.is_empty()) else { return Ok(false) };
+        match node.parent() {
+            Some(CstContainerNode::ObjectProp(property)) => property.remove(),
+            _ => node.remove(),
         }
+        self.becomes(&root)?;
+        Ok(true)
+    }
+
+    fn tree(&self) -> Result<CstRootNode, Finding> {
+        CstRootNode::parse(&self.text, &options())
+            .map_err(|error| Finding::at(&self.text, error.range().start, "", error.kind().to_string()))
+    }
+
+    fn becomes(&mut self, root: &CstRootNode) -> Result<(), Finding> {
         *self =
             Self::parse(&self.path, root.to_string()).map_err(|error| Finding::whole(error.to_string()))?;
         Ok(())
+    }
+
+    /// The same document for another file.
+    #[must_use]
+    pub fn at(mut self, path: &Path) -> Self {
+        self.path = path.to_path_buf();
+        self
     }
 
     /// Writes the document to its file: whole or not at all, mode 0600.
@@ -274,6 +364,75 @@ fn place(root: &ast::Value<'_>, path: &str) -> usize {
     offset
 }
 
+/// Ports of browsers that a config pins: `browser.profiles.<name>.cdpPort`, and the port of an address on this machine
+/// in `browser.cdpUrl` or `browser.profiles.<name>.cdpUrl`.
+pub fn pinned_ports(config: &Value) -> Vec<u16> {
+    let named = browser_profiles(config).filter_map(|it| it.get("cdpPort").and_then(Value::as_u64));
+    let named = named.filter_map(|it| u16::try_from(it).ok()).filter(|it| *it > 0);
+    let mut ports: Vec<u16> = named.chain(cdp_urls(config).iter().filter_map(|it| local_port(it))).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+/// Addresses of browsers: `browser.cdpUrl` and `browser.profiles.<name>.cdpUrl`.
+pub fn cdp_urls(config: &Value) -> Vec<String> {
+    let own = config.pointer("/browser/cdpUrl").and_then(Value::as_str);
+    let named = browser_profiles(config).filter_map(|it| it.get("cdpUrl").and_then(Value::as_str));
+    own.into_iter().chain(named).map(str::to_owned).collect()
+}
+
+fn browser_profiles(config: &Value) -> impl Iterator<Item = &Value> {
+    let profiles = config.pointer("/browser/profiles").and_then(Value::as_object);
+    profiles.into_iter().flat_map(Map::values)
+}
+
+/// The port of an address on this machine.
+fn local_port(url: &str) -> Option<u16> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?;
+    let (host, port) = authority.rsplit_once(':')?;
+    let is_local = matches!(host, "localhost" | "[::1]") || host.starts_with("127.");
+    port.parse().ok().filter(|_| is_local)
+}
+
+/// The value at `keys`.
+fn find(root: &CstRootNode, keys: &[&str]) -> Option<CstNode> {
+    keys.iter().try_fold(root.value()?, |node, key| {
+        if let Some(object) = node.as_object() {
+            return object.get(key)?.value();
+        }
+        node.as_array()?.elements().into_iter().nth(key.parse().ok()?)
+    })
+}
+
+fn replace(node: CstNode, value: CstInputValue) {
+    match node.parent() {
+        Some(CstContainerNode::ObjectProp(property)) => property.set_value(value),
+        Some(CstContainerNode::Array(list)) => {
+            if let Some(at) = node.element_index() {
+                node.remove();
+                list.insert(at, value);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn texts(value: &Value, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, String)>) {
+    let mut below = |key: String, it: &Value| {
+        path.push(key);
+        texts(it, path, found);
+        path.pop();
+    };
+    match value {
+        Value::Object(object) => object.iter().for_each(|(key, it)| below(key.clone(), it)),
+        Value::Array(list) => list.iter().enumerate().for_each(|(at, it)| below(at.to_string(), it)),
+        Value::String(text) => found.push((path.clone(), text.clone())),
+        _ => {}
+    }
+}
+
 fn input(value: &Value) -> CstInputValue {
     match value {
         Value::Null => CstInputValue::Null,
@@ -330,6 +489,41 @@ mod tests {
         let refused = it.set("zebra.a", &json!(1)).expect_err("an array");
         assert_eq!(refused.path, "zebra");
         assert!(refused.excerpt.starts_with("  zebra:"), "{refused:?}");
+    }
+
+    #[test]
+    fn a_change_reaches_lists_and_keys_with_dots_and_takes_keys_out() {
+        let text = "{\n  // who\n  list: [{ id: 'a', workspace: '/a' }, /* two */ { id: 'b' }],\n  \"x.y\": { token: 't', \
+                    ref: { apiKey: '${KEY}' } },\n}\n";
+        let mut it = parse(text).expect("JSON5");
+        let paths = |found: Vec<(Vec<String>, String)>| -> Vec<String> {
+            found.into_iter().map(|(path, _)| path.join("/")).collect()
+        };
+        assert_eq!(paths(it.secrets()), ["x.y/token"]);
+        assert_eq!(it.texts().len(), 5);
+        it.set_at(&["list", "0", "workspace"], &json!("/b")).expect("set");
+        it.set_at(&["list", "1", "workspace"], &json!("/c")).expect("set");
+        it.set_at(&["x.y", "new"], &json!(1)).expect("set");
+        assert!(it.remove_at(&["x.y", "token"]).expect("taken out"));
+        assert!(!it.remove_at(&["x.y", "token"]).expect("looked"));
+        let expected = json!({"list": [{"id": "a", "workspace": "/b"}, {"id": "b", "workspace": "/c"}],
+                              "x.y": {"ref": {"apiKey": "${KEY}"}, "new": 1}});
+        assert_eq!(it.value(), &expected, "{}", it.text());
+        for kept in ["// who", "/* two */"] {
+            assert!(it.text().contains(kept), "{kept} is gone from {}", it.text());
+        }
+    }
+
+    #[test]
+    fn knows_the_browsers_that_are_pinned() {
+        let it = parse(
+            "{browser: {cdpUrl: 'http://127.0.0.1:9222/', profiles: {a: {cdpPort: 18805}, b: {cdpUrl: \
+             'wss://far.example:443/?token=x'}, c: {cdpUrl: 'http://localhost:9222'}}}}",
+        )
+        .expect("JSON5");
+        assert_eq!(it.pinned_ports(), [9222, 18805]);
+        assert_eq!(cdp_urls(it.value()).len(), 3);
+        assert!(parse("{browser: 5}").expect("JSON5").pinned_ports().is_empty());
     }
 
     #[test]

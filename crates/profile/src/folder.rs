@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use base::file;
+use rustix::fs::Access;
 
 /// What only a gateway leaves in a folder.
 const MARKS: [&str; 4] = [
@@ -61,6 +62,34 @@ impl BadFolder {
             }
         }
     }
+}
+
+/// Whether a gateway, ours or the original, left something in the folder that nobody else does.
+pub fn is_state_folder(path: &Path) -> bool {
+    MARKS.iter().any(|it| path.join(it).symlink_metadata().is_ok())
+}
+
+/// Whether [`prepare`] would take the folder, as far as that can be seen without changing anything.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn look(path: &Path) -> Result<(), BadFolder> {
+    match fs::metadata(path) {
+        Ok(it) if !it.is_dir() => return Err(BadFolder::NotAFolder(path.to_path_buf())),
+        Ok(it) => check(path, &it)?,
+        Err(_) if path.symlink_metadata().is_ok() => return Err(BadFolder::NotAFolder(path.to_path_buf())),
+        Err(_) => {}
+    }
+    let there = path.ancestors().find(|it| it.exists()).unwrap_or(Path::new("/"));
+    let writable = if there.is_dir() {
+        rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK)
+    } else {
+        Err(rustix::io::Errno::NOTDIR)
+    };
+    writable.map_err(|source| BadFolder::ReadOnly {
+        path: path.to_path_buf(),
+        source: std::io::Error::from(source).into(),
+    })
 }
 
 /// Makes the folder where it is missing, checks that it is ours, and takes from group and others what they

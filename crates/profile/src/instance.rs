@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::ambient::Ambient;
+use crate::ambient::{Ambient, TOOL_VARIABLE};
 use crate::name::{BadName, ProfileName};
 use crate::ports::{DEFAULT_BASE, DEV_BASE};
 use crate::registry::Host;
@@ -69,6 +69,9 @@ pub enum Unresolved {
         /// What it says.
         theirs: PathBuf,
     },
+    /// A command of a tool that names no instance.
+    #[error("this was started by a tool of instance {0}, and names no instance")]
+    InsideTool(String),
     /// A port that is none.
     #[error("OPENCLAW_GATEWAY_PORT is `{0}`, which is no port (1 to 65535)")]
     Port(String),
@@ -87,6 +90,9 @@ impl Unresolved {
                 Some(format!("{words}; look at --profile and OPENCLAW_PROFILE"))
             }
             Unresolved::DevAndProfile => Some("leave one of them out".to_owned()),
+            Unresolved::InsideTool(name) => {
+                Some(format!("say which one: --profile {name}, or --profile default"))
+            }
             Unresolved::NoHome => None,
         }
     }
@@ -104,23 +110,68 @@ impl Instance {
         let canonical = home.as_deref().map(|home| folder_of(home, named.profile.as_ref()));
         let state_env = ambient.var("OPENCLAW_STATE_DIR").map(|it| ambient.path(it));
         let config_env = ambient.var("OPENCLAW_CONFIG_PATH").map(|it| ambient.path(it));
+        if let Some(owner) = ambient.var(TOOL_VARIABLE)
+            && named.by.is_none()
+            && state_env.is_none()
+        {
+            return Err(Unresolved::InsideTool(base::text::line(owner, 64)));
+        }
         if let Some(flag) = &named.by {
             check(flag, canonical.as_deref(), state_env.as_deref(), config_env.as_deref(), home.as_deref())?;
         }
         let state_dir = state_env.or(canonical).ok_or(Unresolved::NoHome)?;
         let config_path = config_env.unwrap_or_else(|| state_dir.join(CONFIG));
         let (name, profile) = label(named.profile, &state_dir, home.as_deref());
-        let suffix = profile.as_ref().map(|it| format!("-{it}")).unwrap_or_default();
         // The port of a parent gateway must not reach a command that names another instance.
         let env_port = if named.by.as_ref().is_some_and(|it| it.from_flag) { None } else { port(ambient)? };
+        let host = Host::of(ambient, &state_dir);
+        Ok(Self { env_port, ..Self::at(host, name, profile, state_dir, config_path) })
+    }
+
+    /// The instance of a profile, or the one without, whatever the environment says.
+    ///
+    /// # Errors
+    /// When there is no home to have it in.
+    pub fn of_profile(ambient: &Ambient, profile: Option<ProfileName>) -> Result<Self, Unresolved> {
+        let home = ambient.home().ok_or(Unresolved::NoHome)?;
+        let state_dir = folder_of(&home, profile.as_ref());
+        let name = profile.as_ref().map_or(DEFAULT_NAME, ProfileName::as_str).to_owned();
+        let host = Host::of(ambient, &state_dir);
+        let config_path = state_dir.join(CONFIG);
+        Ok(Self::at(host, name, profile, state_dir, config_path))
+    }
+
+    /// The instance that has these places.
+    pub fn at(
+        host: Host,
+        name: String,
+        profile: Option<ProfileName>,
+        state_dir: PathBuf,
+        config_path: PathBuf,
+    ) -> Self {
+        let suffix = profile.as_ref().map(|it| format!("-{it}")).unwrap_or_default();
         let default_port = match &profile {
             None => Some(DEFAULT_BASE),
             Some(it) if it.as_str() == DEV => Some(DEV_BASE),
             Some(_) => None,
         };
         let workspace = state_dir.join(format!("workspace{suffix}"));
-        let host = Host::of(ambient, &state_dir);
-        Ok(Self { name, profile, state_dir, config_path, workspace, env_port, default_port, host })
+        Self { name, profile, state_dir, config_path, workspace, env_port: None, default_port, host }
+    }
+
+    /// Every state folder below the home that has the name of a profile's or is the one without: the profile of
+    /// each, whether or not a gateway was ever there.
+    pub fn folders_at_home(ambient: &Ambient) -> Vec<(Option<ProfileName>, PathBuf)> {
+        let Some(home) = ambient.home() else { return Vec::new() };
+        let entries = std::fs::read_dir(&home).map(|it| it.flatten().collect::<Vec<_>>()).unwrap_or_default();
+        let mut found: Vec<_> = entries
+            .into_iter()
+            .map(|it| it.path())
+            .filter_map(|it| profile_at(&it, &home).map(|profile| (profile, it)))
+            .filter(|(_, path)| path.is_dir())
+            .collect();
+        found.sort();
+        found
     }
 
     /// The beginning of a command line of ours that acts on this instance, for messages.
@@ -324,6 +375,16 @@ mod tests {
         assert_eq!((it.default_port, it.unit().as_str()), (None, "openclaw-gateway-rescue.service"));
         let it = resolve(&[], None).expect("resolves");
         assert_eq!((it.default_port, it.unit().as_str()), (Some(DEFAULT_BASE), "openclaw-gateway.service"));
+    }
+
+    #[test]
+    fn a_command_of_a_tool_reaches_no_instance_that_it_does_not_name() {
+        let inside = ("OPENCLAW_TOOL_OF", "main");
+        let refused = resolve(&[inside], None).expect_err("names none");
+        assert_eq!(refused, Unresolved::InsideTool("main".into()));
+        assert_eq!(resolve(&[inside], Some("default")).expect("named").name, "default");
+        let named = [inside, ("OPENCLAW_PROFILE", "rescue")];
+        assert_eq!(resolve(&named, None).expect("named by the tool itself").name, "rescue");
     }
 
     #[test]

@@ -4,12 +4,16 @@
 //! once, at the edge of the binary, into an immutable [`Instance`], and passed from there.
 
 pub mod ambient;
+pub mod cdp;
 pub mod claims;
 pub mod control;
 pub mod document;
 pub mod folder;
+pub mod generations;
 pub mod instance;
+pub mod ledger;
 pub mod listener;
+pub mod locks;
 pub mod name;
 pub mod ports;
 pub mod registry;

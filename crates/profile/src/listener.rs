@@ -1,5 +1,6 @@
 //! Who listens on a TCP port of this machine, where the kernel tells.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -47,23 +48,58 @@ pub fn who(port: u16) -> Option<Listener> {
     let (uid, inode) = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
         .find_map(|table| listening(&fs::read_to_string(table).ok()?, port))?;
+    Some(of_socket(port, uid, inode))
+}
+
+fn of_socket(port: u16, uid: u32, inode: u64) -> Listener {
     let pid = owner(inode);
     let program = pid.and_then(|pid| {
         let exe = fs::read_link(format!("/proc/{pid}/exe")).map(|it| it.display().to_string());
         exe.or_else(|_| fs::read_to_string(format!("/proc/{pid}/comm")).map(|it| it.trim().to_owned())).ok()
     });
-    Some(Listener { port, pid, program, uid })
+    Listener { port, pid, program, uid }
+}
+
+/// The ports of this machine that somebody listens on, at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Listening(BTreeMap<u16, (u32, u64)>);
+
+impl Listening {
+    /// Reads the kernel's tables. Empty where there are none.
+    pub fn read() -> Self {
+        let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|it| fs::read_to_string(it).unwrap_or_default());
+        let lines = tables.iter().flat_map(|it| it.lines().skip(1)).filter_map(socket_of);
+        Self(lines.map(|(port, uid, inode)| (port, (uid, inode))).collect())
+    }
+
+    /// Whether somebody listens on the port.
+    pub fn has(&self, port: u16) -> bool {
+        self.0.contains_key(&port)
+    }
+
+    /// Who does.
+    pub fn who(&self, port: u16) -> Option<Listener> {
+        self.0.get(&port).map(|(uid, inode)| of_socket(port, *uid, *inode))
+    }
 }
 
 /// The user and the inode of the socket that listens on `port`, out of a `/proc/net/tcp` table.
 fn listening(table: &str, port: u16) -> Option<(u32, u64)> {
+    let found = table.lines().skip(1).filter_map(socket_of).find(|(it, ..)| *it == port);
+    found.map(|(_, uid, inode)| (uid, inode))
+}
+
+/// The port, the user and the inode of a line of such a table, where it is of a socket that listens.
+fn socket_of(line: &str) -> Option<(u16, u32, u64)> {
     const LISTEN: &str = "0A";
-    table.lines().skip(1).find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let local = fields.get(1)?.rsplit(':').next()?;
-        let here = u16::from_str_radix(local, 16).ok()? == port && *fields.get(3)? == LISTEN;
-        here.then_some((fields.get(7)?.parse().ok()?, fields.get(9)?.parse().ok()?))
-    })
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let local = fields.next()?.rsplit(':').next()?;
+    if fields.nth(1)? != LISTEN {
+        return None;
+    }
+    let uid = fields.nth(3)?.parse().ok()?;
+    let inode = fields.nth(1)?.parse().ok()?;
+    Some((u16::from_str_radix(local, 16).ok()?, uid, inode))
 }
 
 /// The process that has the socket open.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use serde::{Deserialize, Serialize};
+
 /// The base port of the instance without a profile.
 pub const DEFAULT_BASE: u16 = 18789;
 /// The base port of `--dev`.
@@ -53,20 +55,11 @@ impl Plan {
     pub fn fixed(&self) -> [(Role, u16); 3] {
         [(Role::Gateway, self.base), (Role::Control, self.control), (Role::Canvas, self.canvas)]
     }
-
-    /// The ports that both plans need as they are.
-    pub fn overlap(&self, other: &Plan) -> Vec<u16> {
-        let theirs = other.fixed();
-        self.fixed()
-            .into_iter()
-            .map(|(_, it)| it)
-            .filter(|it| theirs.iter().any(|(_, that)| that == it))
-            .collect()
-    }
 }
 
 /// What a port is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Role {
     /// The base port.
     Gateway,
@@ -74,6 +67,8 @@ pub enum Role {
     Control,
     /// base + 4.
     Canvas,
+    /// For a browser's debugger.
+    Browser,
 }
 
 impl fmt::Display for Role {
@@ -82,21 +77,96 @@ impl fmt::Display for Role {
             Role::Gateway => "gateway port",
             Role::Control => "browser control port",
             Role::Canvas => "canvas port",
+            Role::Browser => "browser port",
         })
     }
 }
 
-/// The lowest base that is free: from `first` on in steps of [`SPACING`], below the ports that the kernel hands
-/// out, with no port of its plan needed by another (`planned`) or bound by anybody (`bound`).
-pub fn propose(first: u16, planned: &[Plan], bound: impl Fn(u16) -> bool) -> Option<u16> {
+/// Another instance of this host, as far as ports go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its name.
+    pub name: String,
+    /// Its ports.
+    pub plan: Plan,
+    /// Browser ports that its config pins.
+    pub pinned: Vec<u16>,
+}
+
+impl Neighbour {
+    /// What it needs a port for; `None` where it can do without that port.
+    pub fn role_of(&self, port: u16) -> Option<Role> {
+        let fixed = self.plan.fixed().into_iter().find(|(_, it)| *it == port).map(|(role, _)| role);
+        fixed.or_else(|| self.pinned.contains(&port).then_some(Role::Browser))
+    }
+}
+
+/// A port that two instances need as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "base port {base} overlaps instance {other}, which has base port {their_base}: {port} would be the {role} here, \
+     and is the {their_role} there{}", better.map_or_else(String::new, |it| format!("; the nearest good base port is {it}"))
+)]
+pub struct Overlap {
+    /// The base that was wished for.
+    pub base: u16,
+    /// The port.
+    pub port: u16,
+    /// What it would be.
+    pub role: Role,
+    /// The other instance.
+    pub other: String,
+    /// Its base.
+    pub their_base: u16,
+    /// What the port is there.
+    pub their_role: Role,
+    /// A base that overlaps nobody.
+    pub better: Option<u16>,
+}
+
+/// The first port that the plan, or what its config pins, has in common with what another needs as it is.
+pub fn overlap(plan: &Plan, pinned: &[u16], others: &[Neighbour]) -> Option<Overlap> {
+    let fixed = plan.fixed().into_iter();
+    let wanted = fixed.chain(pinned.iter().map(|it| (Role::Browser, *it)));
+    wanted.into_iter().find_map(|(role, port)| {
+        let (other, their_role) = others.iter().find_map(|it| Some((it, it.role_of(port)?)))?;
+        let (base, other, their_base) = (plan.base, other.name.clone(), other.plan.base);
+        Some(Overlap { base, port, role, other, their_base, their_role, better: None })
+    })
+}
+
+/// Those whose base stands closer than [`SPACING`] without an overlap: safe, as browser ports are allocated around
+/// what others need, but less than the distance that people count on.
+pub fn near<'a>(plan: &Plan, others: &'a [Neighbour]) -> Vec<&'a Neighbour> {
+    let is_near = |it: &&Neighbour| it.plan.base.abs_diff(plan.base) < SPACING;
+    others.iter().filter(is_near).collect()
+}
+
+/// The good bases from `first` on, in steps of [`SPACING`], below the ports that the kernel hands out: no port of
+/// the plan is needed by another or bound by anybody, and every other base is at least [`SPACING`] away.
+pub fn free_bases(
+    first: u16,
+    others: &[Neighbour],
+    bound: impl Fn(u16) -> bool,
+) -> impl Iterator<Item = u16> {
     (first..EPHEMERAL - CDP.end())
         .step_by(usize::from(SPACING))
         .filter_map(|base| Plan::of(base).ok())
-        .find(|plan| {
-            let near = |it: &Plan| it.base.abs_diff(plan.base) < SPACING;
-            !planned.iter().any(near) && !plan.fixed().iter().any(|(_, port)| bound(*port))
+        .filter(move |plan| {
+            near(plan, others).is_empty()
+                && overlap(plan, &[], others).is_none()
+                && !plan.fixed().iter().any(|(_, port)| bound(*port))
         })
         .map(|plan| plan.base)
+}
+
+/// The good base that is nearest to a wished one: among those that [`free_bases`] finds from the default on, and
+/// among those in whole steps from the wish.
+pub fn nearest(wished: u16, others: &[Neighbour], bound: impl Fn(u16) -> bool + Copy) -> Option<u16> {
+    let lowest = DEFAULT_BASE.min(wished);
+    let upwards = free_bases(wished, others, bound).next();
+    let regular = free_bases(lowest, others, bound).min_by_key(|it| it.abs_diff(wished));
+    upwards.into_iter().chain(regular).min_by_key(|it| it.abs_diff(wished))
 }
 
 #[cfg(test)]
@@ -117,22 +187,54 @@ mod tests {
         assert_eq!(Plan::of(65426), Err(BadBase(65426)));
     }
 
+    fn neighbour(base: u16, pinned: &[u16]) -> Neighbour {
+        let plan = Plan::of(base).expect("good");
+        Neighbour { name: format!("at-{base}"), plan, pinned: pinned.to_vec() }
+    }
+
     #[test]
     fn bases_twenty_apart_need_no_port_of_each_other() {
-        let plans: Vec<_> = (0..10).map(|it| Plan::of(DEFAULT_BASE + it * SPACING).expect("good")).collect();
-        for (at, plan) in plans.iter().enumerate() {
-            assert!(plans.iter().skip(at + 1).all(|other| plan.overlap(other).is_empty()));
+        let all: Vec<_> = (0..10).map(|it| neighbour(DEFAULT_BASE + it * SPACING, &[])).collect();
+        for (at, it) in all.iter().enumerate() {
+            assert_eq!(overlap(&it.plan, &[], &all[at + 1..]), None);
+            assert!(near(&it.plan, &all[at + 1..]).is_empty());
         }
-        assert_eq!(Plan::of(100).and_then(|a| Ok(a.overlap(&Plan::of(102)?))), Ok(vec![102, 104]));
+    }
+
+    #[test]
+    fn an_overlap_names_the_port_and_both_sides() {
+        for (base, pinned, other, expected) in [
+            (20000, vec![], neighbour(20000, &[]), Some((20000, Role::Gateway, Role::Gateway))),
+            (20002, vec![], neighbour(20000, &[]), Some((20002, Role::Gateway, Role::Control))),
+            (19998, vec![], neighbour(20000, &[]), Some((20000, Role::Control, Role::Gateway))),
+            (20001, vec![], neighbour(20000, &[]), None),
+            (20500, vec![20004], neighbour(20000, &[]), Some((20004, Role::Browser, Role::Canvas))),
+            (20500, vec![], neighbour(20000, &[20502]), Some((20502, Role::Control, Role::Browser))),
+            (20500, vec![20600], neighbour(20000, &[20600]), Some((20600, Role::Browser, Role::Browser))),
+            // Inside the other's browser range: the allocator goes around it.
+            (20020, vec![], neighbour(20000, &[]), None),
+        ] {
+            let found = overlap(&Plan::of(base).expect("good"), &pinned, &[other]);
+            assert_eq!(found.map(|it| (it.port, it.role, it.their_role)), expected, "{base} {pinned:?}");
+        }
+        let near_by = [neighbour(20000, &[])];
+        let one = Plan::of(20001).expect("good");
+        assert_eq!(near(&one, &near_by).len(), 1);
+        assert!(near(&Plan::of(20020).expect("good"), &near_by).is_empty());
     }
 
     #[test]
     fn proposes_the_lowest_that_nobody_needs_or_holds() {
-        let plan = |base| Plan::of(base).expect("good");
-        assert_eq!(propose(DEFAULT_BASE, &[], |_| false), Some(18789));
-        assert_eq!(propose(DEFAULT_BASE, &[plan(18789)], |_| false), Some(18809));
-        assert_eq!(propose(DEFAULT_BASE, &[plan(18795)], |_| false), Some(18829));
-        assert_eq!(propose(DEFAULT_BASE, &[plan(18789)], |port| port == 18813), Some(18829));
-        assert_eq!(propose(DEFAULT_BASE, &[], |_| true), None);
+        let first =
+            |others: &[Neighbour], bound: fn(u16) -> bool| free_bases(DEFAULT_BASE, others, bound).next();
+        assert_eq!(first(&[], |_| false), Some(18789));
+        assert_eq!(first(&[neighbour(18789, &[])], |_| false), Some(18809));
+        assert_eq!(first(&[neighbour(18795, &[])], |_| false), Some(18829));
+        assert_eq!(first(&[neighbour(25000, &[18791])], |_| false), Some(18809));
+        assert_eq!(first(&[neighbour(18789, &[])], |port| port == 18813), Some(18829));
+        assert_eq!(first(&[], |_| true), None);
+        assert_eq!(nearest(19002, &[neighbour(19001, &[])], |_| false), Some(19022));
+        assert_eq!(nearest(19001, &[neighbour(19001, &[])], |_| false), Some(19021));
+        assert_eq!(nearest(31000, &[neighbour(31000, &[])], |port| port > 31000), Some(30969));
     }
 }

@@ -4,13 +4,19 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use base::file::{self, FileError};
-use base::random;
-use ring::digest;
+use base::{Secret, random};
+use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::{Ambient, HOST_VARIABLE};
-use crate::control;
-use crate::ports::Plan;
+use crate::claims;
+use crate::document::Document;
+use crate::instance::Instance;
+use crate::ledger::Ended;
+use crate::listener;
+use crate::locks::Locks;
+use crate::name::ProfileName;
+use crate::ports::{self, Neighbour, Overlap, Plan};
 
 /// The records of all instances of one user on this machine. Never inside a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,20 +37,53 @@ pub struct Record {
     pub config_path: PathBuf,
     /// The base port that it last ran with, or was set up for.
     pub port: u16,
-    /// The last process; absent before the first start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pid: Option<u32>,
-    /// Unix milliseconds of the last start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<u64>,
+    /// Browser ports that its config pins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pinned: Vec<u16>,
     /// Of the program that wrote this.
     pub version: String,
 }
 
 impl Record {
-    /// Whether a gateway answers on the instance's control socket now. The kernel's word, not the record's.
-    pub fn is_running(&self) -> bool {
-        control::connect(&self.state_dir).is_ok()
+    /// The record of an instance.
+    pub fn of(instance: &Instance, port: u16, pinned: Vec<u16>, version: &str) -> Self {
+        Self {
+            name: instance.name.clone(),
+            profile: instance.profile.as_ref().map(ToString::to_string),
+            state_dir: instance.state_dir.clone(),
+            config_path: instance.config_path.clone(),
+            port,
+            pinned,
+            version: version.to_owned(),
+        }
+    }
+
+    /// The instance that it tells of.
+    pub fn instance(&self, host: &Host) -> Instance {
+        let profile = self.profile.as_deref().and_then(|it| ProfileName::parse(it).ok().flatten());
+        Instance::at(
+            host.clone(),
+            self.name.clone(),
+            profile,
+            self.state_dir.clone(),
+            self.config_path.clone(),
+        )
+    }
+
+    /// Its ports as others must mind them; `None` where the port is none.
+    pub fn neighbour(&self) -> Option<Neighbour> {
+        let plan = Plan::of(self.port).ok()?;
+        Some(Neighbour { name: self.name.clone(), plan, pinned: self.pinned.clone() })
+    }
+
+    /// Its ports as its config has them now, where the config can be read and it does not run on others: a person
+    /// may have given it another port since it was recorded.
+    fn confirmed(&self, locks: &Locks) -> Option<Neighbour> {
+        let runs = claims::holder_now(&self.state_dir, locks).is_some();
+        let document = Document::load(&self.config_path).ok().filter(|_| !runs);
+        let Some(document) = document else { return self.neighbour() };
+        let plan = Plan::of(document.port().unwrap_or(self.port)).ok()?;
+        Some(Neighbour { name: self.name.clone(), plan, pinned: document.pinned_ports() })
     }
 }
 
@@ -77,15 +116,40 @@ impl Host {
         Ok(lock)
     }
 
-    /// Writes the record of an instance, whole or not at all.
+    /// Writes the record of an instance, whole or not at all, unless it stands there already.
     ///
     /// # Errors
     /// When the host folder cannot be written.
     pub fn write(&self, record: &Record) -> Result<(), FileError> {
+        if self.read(&record.state_dir).as_ref() == Some(record) {
+            return Ok(());
+        }
         let folder = self.instances();
         file::private_folder(&folder)?;
         let text = serde_json::to_vec_pretty(record).expect("names, paths and numbers always write");
-        file::replace_advisory(&folder.join(key(&record.state_dir)), &text)
+        file::replace(&folder.join(key(&record.state_dir)), &text)
+    }
+
+    /// Removes the record of the instance with this state folder, which need not be there any more.
+    ///
+    /// # Errors
+    /// When the host folder cannot be written.
+    pub fn forget(&self, record: &Record) -> Result<(), FileError> {
+        for path in self.files() {
+            let found: Option<Record> = fs::read(&path).ok().and_then(|it| serde_json::from_slice(&it).ok());
+            if found.is_some_and(|it| it.state_dir == record.state_dir) {
+                file::remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files of records that tell nothing: torn by a power cut, or written by nobody of ours.
+    pub fn unreadable(&self) -> Vec<PathBuf> {
+        let is_record = |it: &PathBuf| {
+            fs::read(it).ok().and_then(|it| serde_json::from_slice::<Record>(&it).ok()).is_some()
+        };
+        self.files().into_iter().filter(|it| !is_record(it)).collect()
     }
 
     /// The record of the instance with this state folder.
@@ -95,22 +159,93 @@ impl Host {
 
     /// All records, by name. One that cannot be read is left out.
     pub fn all(&self) -> Vec<Record> {
-        let files =
-            fs::read_dir(self.instances()).map(|it| it.flatten().collect::<Vec<_>>()).unwrap_or_default();
-        let mut records: Vec<Record> = files
+        let mut records: Vec<Record> = self
+            .files()
             .into_iter()
-            .filter(|it| it.path().extension().is_some_and(|it| it == "json"))
-            .filter_map(|it| serde_json::from_slice(&fs::read(it.path()).ok()?).ok())
+            .filter_map(|it| serde_json::from_slice(&fs::read(it).ok()?).ok())
             .collect();
         records.sort_by(|a, b| (&a.name, &a.state_dir).cmp(&(&b.name, &b.state_dir)));
         records
     }
 
-    /// The plans of all instances but the one with this state folder.
-    pub fn plans_of_others(&self, state_dir: &Path) -> Vec<Plan> {
+    /// The ports of all instances but the one with this state folder. A record whose folder is gone needs none.
+    pub fn neighbours(&self, state_dir: &Path) -> Vec<Neighbour> {
+        self.others(state_dir).filter_map(|it| it.neighbour()).collect()
+    }
+
+    /// As [`Host::neighbours`], each looked up in its config, which takes longer.
+    pub fn confirmed_neighbours(&self, state_dir: &Path) -> Vec<Neighbour> {
+        let locks = Locks::read();
+        self.others(state_dir).filter_map(|it| it.confirmed(&locks)).collect()
+    }
+
+    /// Whether a base port, and what the config pins, can be had beside all other instances. The records decide
+    /// where they see nothing; where they see an overlap, it is confirmed first.
+    ///
+    /// # Errors
+    /// Names both sides, and a base that is free.
+    pub fn check_ports(&self, state_dir: &Path, plan: &Plan, pinned: &[u16]) -> Result<(), Box<Overlap>> {
+        if ports::overlap(plan, pinned, &self.neighbours(state_dir)).is_none() {
+            return Ok(());
+        }
+        let others = self.confirmed_neighbours(state_dir);
+        let Some(mut found) = ports::overlap(plan, pinned, &others) else { return Ok(()) };
+        found.better = ports::nearest(plan.base, &others, listener::is_bound);
+        Err(Box::new(found))
+    }
+
+    /// What stands for a secret where it must be compared and not be kept: a keyed hash, with a key that never
+    /// leaves this host.
+    ///
+    /// # Errors
+    /// When the key is yet to be made and the host folder cannot be written.
+    pub fn fingerprint(&self, service: &str, secret: &Secret) -> Result<String, FileError> {
+        file::private_folder(&self.0)?;
+        let path = self.0.join("host.key");
+        let failed = |source| FileError { what: "read", path: path.clone(), source };
+        // Two that make it at once: the one whose link comes second takes what is there.
+        if !path.exists() {
+            file::create_new(&path, random::hex::<32>().as_bytes())?;
+        }
+        let key = fs::read(&path).map_err(failed)?;
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+        let text = format!("{service}\n{}", secret.expose().trim());
+        Ok(random::hex_of(&hmac::sign(&key, text.as_bytes()).as_ref()[..16]))
+    }
+
+    /// Notes why a start was refused: here, as nothing of the instance may be touched by it. Lost where the host folder
+    /// cannot be written.
+    pub fn note_refusal(&self, state_dir: &Path, refusal: &Ended) {
+        let text = serde_json::to_vec(refusal).expect("texts and numbers always write");
+        let folder = self.0.join("refusals");
+        let _ = file::private_folder(&folder)
+            .and_then(|()| file::replace_advisory(&folder.join(key(state_dir)), &text));
+    }
+
+    /// Why the last start was refused, if one ever was.
+    pub fn refusal(&self, state_dir: &Path) -> Option<Ended> {
+        serde_json::from_slice(&fs::read(self.0.join("refusals").join(key(state_dir))).ok()?).ok()
+    }
+
+    /// The folder of the snapshots that are kept of removed instances.
+    pub fn snapshots(&self) -> PathBuf {
+        self.0.join("snapshots")
+    }
+
+    /// The folder itself.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    fn others(&self, state_dir: &Path) -> impl Iterator<Item = Record> {
         let mine = key(state_dir);
-        let others = self.all().into_iter().filter(|it| key(&it.state_dir) != mine);
-        others.filter_map(|it| Plan::of(it.port).ok()).collect()
+        self.all().into_iter().filter(move |it| key(&it.state_dir) != mine && it.state_dir.is_dir())
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.instances()).map(|it| it.flatten().collect::<Vec<_>>());
+        let paths = files.unwrap_or_default().into_iter().map(|it| it.path());
+        paths.filter(|it| it.extension().is_some_and(|it| it == "json")).collect()
     }
 
     fn instances(&self) -> PathBuf {
@@ -139,8 +274,7 @@ mod tests {
             state_dir,
             config_path,
             port,
-            pid: None,
-            since: None,
+            pinned: Vec::new(),
             version: "1".into(),
         }
     }
@@ -155,10 +289,46 @@ mod tests {
         }
         file::replace(&host.instances().join("torn.json"), b"{\"name\": \"c").expect("written");
         assert_eq!(host.all(), [a.clone(), b.clone()]);
-        assert_eq!(host.read(&home.path().join("b/../b")), Some(b));
-        let plans: Vec<_> = host.plans_of_others(&a.state_dir).iter().map(|it| it.base).collect();
-        assert_eq!(plans, [20020]);
-        assert!(!a.is_running());
+        assert_eq!(host.read(&home.path().join("b/../b")), Some(b.clone()));
+        let bases = |of: &Path| host.neighbours(of).iter().map(|it| it.plan.base).collect::<Vec<_>>();
+        assert_eq!(bases(&a.state_dir), [20020]);
+        assert_eq!(host.unreadable().len(), 1);
+        fs::remove_dir(&b.state_dir).expect("removed");
+        assert_eq!(bases(&a.state_dir), [0_u16; 0], "an instance that is gone needs no port");
+        host.forget(&b).expect("forgotten");
+        assert_eq!(host.all(), [a]);
+    }
+
+    #[test]
+    fn an_overlap_is_refused_and_a_config_that_was_changed_since_is_believed() {
+        let home = tempfile::tempdir().expect("a folder");
+        let host = Host(home.path().join("host"));
+        let (a, b) = (record(home.path(), "a", 20000), record(home.path(), "b", 20002));
+        host.write(&a).expect("written");
+        let plan = Plan::of(b.port).expect("good");
+        let text = host.check_ports(&b.state_dir, &plan, &[]).expect_err("overlaps").to_string();
+        let expected = "base port 20002 overlaps instance a, which has base port 20000: 20002 would be the gateway \
+                        port here, and is the browser control port there; the nearest good base port is ";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(host.check_ports(&a.state_dir, &plan, &[]).is_ok(), "its own record");
+        file::replace(&a.config_path, b"{ gateway: { port: 21000 } }").expect("written");
+        assert!(host.check_ports(&b.state_dir, &plan, &[]).is_ok(), "a has moved");
+        file::replace(&a.config_path, b"{ browser: { profiles: { x: { cdpPort: 20006 } } } }")
+            .expect("written");
+        let refused = host.check_ports(&b.state_dir, &plan, &[]).expect_err("pinned");
+        assert_eq!((refused.port, refused.their_role), (20002, ports::Role::Control));
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_hosts_own() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (a, b) = (Host(home.path().join("a")), Host(home.path().join("b")));
+        let secret = Secret::new("123:abc").expect("a secret");
+        let one = a.fingerprint("telegram", &secret).expect("made");
+        assert_eq!(a.fingerprint("telegram", &secret).expect("made"), one);
+        assert_ne!(a.fingerprint("discord", &secret).expect("made"), one);
+        assert_ne!(b.fingerprint("telegram", &secret).expect("made"), one);
+        assert_eq!(one.len(), 32);
     }
 
     #[test]

@@ -106,6 +106,32 @@ pub struct RecentSession {
     pub age: u64,
 }
 
+/// What `GET /readyz` answers on the control socket; on TCP it is `ok` and `failing` alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Readiness {
+    /// Whether the gateway can do its work.
+    pub ok: bool,
+    /// How many things are wrong.
+    pub failing: usize,
+    /// What is wrong, for people, `conflicts` included.
+    pub problems: Vec<String>,
+    /// What is not used here because another instance holds it.
+    pub conflicts: Vec<String>,
+    /// Who answers.
+    pub instance: InstanceInfo,
+    /// Where it keeps everything: who answers in the place of another is found out.
+    pub state_dir: String,
+    /// Milliseconds since it was ready.
+    pub uptime_ms: u64,
+    /// Conversations; absent where the database cannot be read.
+    pub sessions: Option<u64>,
+    /// Ids of the channels that are connected.
+    pub channels: Vec<String>,
+    /// The generation of the config in force; absent where none is kept.
+    pub generation: Option<u64>,
+}
+
 /// `status`: what runs, for an operator's overview.
 pub enum Status {}
 

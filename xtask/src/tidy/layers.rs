@@ -19,8 +19,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("browser", &["base"]),
     ("channels", &["base"]),
     ("agent", &["base", "providers", "browser"]),
-    ("gateway", &["agent", "base", "channels", "profile", "protocol", "providers", "store"]),
-    ("cli", &["base", "gateway", "profile", "protocol"]),
+    ("fleet", &["base", "profile", "protocol", "store"]),
+    ("gateway", &["agent", "base", "channels", "fleet", "profile", "protocol", "providers", "store"]),
+    ("cli", &["base", "fleet", "gateway", "profile", "protocol"]),
     // Tools, not product.
     ("testkit", &["base"]),
     ("xtask", &[]),

@@ -40,6 +40,9 @@ pub(crate) fn run(app: &App, args: &SetupArgs) -> Result<ExitCode, Failure> {
     let workspace: Option<PathBuf> = args.workspace.as_deref().map(|it| app.ambient.path(it));
     let wishes = Wishes { port: args.port, workspace };
     let report = setup(instance, &app.ambient, &wishes).map_err(|error| failed(&error))?;
+    if let Some(words) = &report.close {
+        app.printer.note(&format!("note: {words}"));
+    }
     if args.json {
         app.printer.json(&json!({
             "ok": true,
@@ -93,8 +96,12 @@ pub(crate) fn ports(plan: &Plan) -> String {
 
 /// Why it could not be done.
 pub(crate) fn failed(error: &SetupError) -> Failure {
-    let failure = Failure::from_error(Kind::Config, error);
+    let kind = if matches!(error, SetupError::Overlap(_)) { Kind::Held } else { Kind::Config };
+    let failure = Failure::from_error(kind, error);
     match error {
+        SetupError::Overlap(_) => {
+            failure.hint("choose another with --port; see the ports of all: openclaw fleet ports")
+        }
         SetupError::Folder(it) => failure.hint(it.remedy()),
         SetupError::Config(it) => failure::unreadable(failure, it),
         SetupError::NoPort => failure.hint("name one with --port"),

@@ -158,14 +158,15 @@ impl Pair {
     fn port(&self, instance: &Instance, base: u16) -> Result<u16, Failure> {
         let configured = profile::Document::load(&instance.config_path).ok().and_then(|it| it.port());
         let wished = configured.unwrap_or(base);
-        let others = instance.host.plans_of_others(&instance.state_dir);
+        let others = instance.host.confirmed_neighbours(&instance.state_dir);
         let plan = Plan::of(wished).map_err(|error| Failure::from_error(Kind::Config, &error))?;
         let taken = plan.fixed().iter().find(|(_, port)| listener::is_bound(*port)).map(|(_, port)| *port);
-        let planned = others.iter().any(|it| !it.overlap(&plan).is_empty());
+        let planned = ports::overlap(&plan, &[], &others).is_some();
         if taken.is_none() && !planned {
             return Ok(wished);
         }
-        let free = ports::propose(wished, &others, listener::is_bound)
+        let free = ports::free_bases(wished, &others, listener::is_bound)
+            .next()
             .ok_or_else(|| Failure::new(Kind::Held, format!("no base port from {wished} on is free")))?;
         let who =
             taken.and_then(listener::who).map_or_else(|| "another instance".to_owned(), |it| it.to_string());

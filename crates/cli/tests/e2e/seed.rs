@@ -162,8 +162,9 @@ fn without_a_profile_everything_is_in_the_folder_of_the_original() {
 #[test]
 fn the_manual_example_starts_without_any_setup_and_says_what_it_made() {
     let sandbox = offline();
-    for profile in ["main", "rescue"] {
-        let base = free_base();
+    // Both at once: a base that one of them has stays its own after it has stopped.
+    let bases = [free_base(), free_base()];
+    for (profile, base) in ["main", "rescue"].into_iter().zip(&bases) {
         let line = format!(
             "OPENCLAW_CONFIG_PATH=~/.openclaw/{profile}.json OPENCLAW_STATE_DIR=~/.openclaw-{profile} \
              exec openclaw gateway --port {}",

@@ -73,6 +73,9 @@ fn a_command_sees_nothing_of_the_gateways_secrets() {
     let command = "env; tr '\\0' '\\n' < /proc/$$/environ";
     let env = text(&use_tool(&scene, &mut person, "exec", json!({"command": command})));
     assert!(env.contains("PATH=") && env.contains("HOME="), "{env}");
+    // The mark that keeps a command of ours from taking any instance for granted, and nothing else of ours.
+    assert!(env.contains("OPENCLAW_TOOL_OF=main"), "{env}");
+    let env = env.replace("OPENCLAW_TOOL_OF=main", "");
     for secret in ["secret-", "OPENCLAW_", "API_KEY", TOKEN, KEY] {
         assert!(!env.contains(secret), "{secret} is in {env}");
     }

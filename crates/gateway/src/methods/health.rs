@@ -4,8 +4,8 @@ use agent::DEFAULT_AGENT;
 use base::clock;
 use protocol::Refusal;
 use protocol::health::{
-    AgentHealth, HealthParams, HealthReply, RecentSession, SessionsHealth, SessionsStatus, StatusParams,
-    StatusReply,
+    AgentHealth, HealthParams, HealthReply, Readiness, RecentSession, SessionsHealth, SessionsStatus,
+    StatusParams, StatusReply,
 };
 use serde_json::{Map, Value, json};
 use store::SessionQuery;
@@ -65,6 +65,33 @@ fn snapshot(gateway: &Gateway) -> HealthReply {
         sessions,
         problems,
     }
+}
+
+/// How it is, for those who look at many gateways at once. The database is not opened for it.
+pub(crate) async fn readiness(gateway: &Gateway) -> Readiness {
+    let sessions = sessions_now(gateway).await;
+    let problems = gateway.problems();
+    Readiness {
+        ok: problems.is_empty(),
+        failing: problems.len(),
+        problems,
+        conflicts: gateway.conflicts.clone(),
+        instance: gateway.info(),
+        state_dir: gateway.instance.state_dir.display().to_string(),
+        uptime_ms: gateway.uptime_ms(),
+        sessions,
+        channels: Vec::new(),
+        generation: gateway.generation,
+    }
+}
+
+/// How many conversations there are: as of the last stop, until the database was opened or where nothing is known.
+pub(crate) async fn sessions_now(gateway: &Gateway) -> Option<u64> {
+    if gateway.sessions_before.is_none() || gateway.archive.is_open() {
+        gateway.look_at_sessions().await;
+        return gateway.overview().map(|it| it.count);
+    }
+    gateway.sessions_before
 }
 
 pub(super) async fn status(caller: Caller, _: StatusParams) -> Result<StatusReply, Refusal> {

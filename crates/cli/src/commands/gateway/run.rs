@@ -28,6 +28,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
 
+    /// Leave the terminal of whoever started it
+    #[arg(long, hide = true)]
+    detached: bool,
+
     /// End with the process that started this one, which has this id
     #[arg(long, hide = true, value_name = "PID")]
     exit_with_parent: Option<u32>,
@@ -50,6 +54,10 @@ pub(crate) fn run(app: &App, args: RunArgs) -> Result<ExitCode, Failure> {
             // It ended before the kernel was asked, and nobody is left to stop us.
             return Ok(ExitCode::SUCCESS);
         }
+    }
+    if args.detached {
+        // It fails where the process leads a session already, which is what is wanted.
+        let _ = rustix::process::setsid();
     }
     if let Some(Err(words)) = app.log_level.as_deref().map(gateway::config::level) {
         return Err(Failure::new(Kind::Usage, format!("--log-level {words}")));
@@ -78,9 +86,21 @@ fn failed(error: &StartError, command: &str) -> Failure {
     match error {
         StartError::Folder(it) => failure.hint(it.remedy()),
         StartError::Held(profile::claims::Refused::Held { claim, .. }) => failure.hint(match claim {
+            profile::claims::Claim::Port(profile::ports::Role::Browser, _) => {
+                "pin another port with browser.profiles.NAME.cdpPort, or none: one is found then"
+            }
             profile::claims::Claim::Port(..) => "choose another port with --port; keep 20 between base ports",
+            profile::claims::Claim::Workspace(_) => {
+                "name another folder in agents.defaults.workspace or agents.list: two gateways must not share one"
+            }
+            profile::claims::Claim::CdpUrl(_) | profile::claims::Claim::UserData(_) => {
+                "name another browser in browser.cdpUrl or browser.profiles: two gateways must not share one"
+            }
             _ => "that gateway is this instance, or shares its files: stop it first, or use another profile",
         }),
+        StartError::Overlap(_) | StartError::Setup(gateway::setup::SetupError::Overlap(_)) => {
+            failure.hint("choose another with --port; see the ports of all: openclaw fleet ports")
+        }
         StartError::PortTaken { .. } => {
             failure.hint("it is no gateway of yours: stop it, or choose another port with --port")
         }
@@ -101,7 +121,10 @@ fn failed(error: &StartError, command: &str) -> Failure {
 
 fn start_kind(error: &StartError) -> Kind {
     match error {
-        StartError::Held(profile::claims::Refused::Held { .. }) | StartError::PortTaken { .. } => Kind::Held,
+        StartError::Held(profile::claims::Refused::Held { .. })
+        | StartError::PortTaken { .. }
+        | StartError::Overlap(_)
+        | StartError::Setup(gateway::setup::SetupError::Overlap(_)) => Kind::Held,
         StartError::System { .. } => Kind::Fault,
         _ => Kind::Config,
     }

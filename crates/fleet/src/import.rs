@@ -1,0 +1,1 @@
+//! Takes over what the original left in its state folder.

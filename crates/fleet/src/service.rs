@@ -1,0 +1,80 @@
+//! Whether a supervisor has a unit for an instance: by its file, which needs no supervisor to be asked.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use profile::{Ambient, Instance};
+use serde::Serialize;
+
+/// What a supervisor has of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "camelCase")]
+pub enum Service {
+    /// No unit.
+    None,
+    /// A unit.
+    Installed {
+        /// Its file.
+        unit: PathBuf,
+        /// Whether it is started with the machine or the login.
+        enabled: bool,
+    },
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Service::None => "-",
+            Service::Installed { enabled: true, .. } => "enabled",
+            Service::Installed { enabled: false, .. } => "installed",
+        })
+    }
+}
+
+impl Service {
+    /// The unit's file.
+    pub fn unit(&self) -> Option<&Path> {
+        match self {
+            Service::None => None,
+            Service::Installed { unit, .. } => Some(unit),
+        }
+    }
+}
+
+/// Looks for the unit of an instance: the user's own, then the machine's.
+pub fn of(instance: &Instance, ambient: &Ambient) -> Service {
+    let config = ambient.var("XDG_CONFIG_HOME").map(|it| ambient.path(it));
+    let config = config.or_else(|| ambient.home().map(|it| it.join(".config")));
+    let own = config.map(|it| it.join("systemd/user"));
+    let folders = own.into_iter().chain([PathBuf::from("/etc/systemd/system")]);
+    let unit = instance.unit();
+    let found = folders.into_iter().find(|it| it.join(&unit).is_file());
+    found.map_or(Service::None, |folder| {
+        let wanted = ["default.target.wants", "multi-user.target.wants"];
+        let enabled = wanted.iter().any(|it| folder.join(it).join(&unit).symlink_metadata().is_ok());
+        Service::Installed { unit: folder.join(&unit), enabled }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_is_seen_by_its_file_and_enabled_by_its_link() {
+        let home = tempfile::tempdir().expect("a folder");
+        let text = home.path().display().to_string();
+        let ambient = Ambient::of(&[("HOME", &text)], home.path());
+        let instance = Instance::of_profile(&ambient, None).expect("resolves");
+        assert_eq!(of(&instance, &ambient), Service::None);
+        let units = home.path().join(".config/systemd/user");
+        base::file::private_folder(&units.join("default.target.wants")).expect("made");
+        let unit = units.join("openclaw-gateway.service");
+        base::file::replace(&unit, b"[Service]").expect("written");
+        assert_eq!(of(&instance, &ambient).to_string(), "installed");
+        let link = units.join("default.target.wants/openclaw-gateway.service");
+        std::os::unix::fs::symlink(&unit, link).expect("linked");
+        assert_eq!(of(&instance, &ambient).to_string(), "enabled");
+        assert_eq!(of(&instance, &ambient).unit(), Some(unit.as_path()));
+    }
+}

@@ -1,0 +1,1 @@
+//! One instance in one file, and back.

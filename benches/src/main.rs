@@ -8,6 +8,7 @@
 
 mod client;
 mod commands;
+mod fleet;
 mod measures;
 mod model;
 mod subject;
@@ -21,8 +22,9 @@ use crate::subject::Subject;
 const HELP: &str = "\
 Figures of the release binary, whole processes only.
 
-Usage: cargo run --release -p openclaw-benches -- [--with-original] [--binary PATH] [--quick]
+Usage: cargo run --release -p openclaw-benches -- [--fleet] [--with-original] [--binary PATH] [--quick]
 
+  --fleet           the figures of many instances on one host instead
   --with-original   measure the original beside it: npm `openclaw` on npm `node`, installed into target/original
                     when it is missing (about 1 GB)
   --binary PATH     measure this binary instead of building the product
@@ -33,6 +35,7 @@ Needs hyperfine and GNU time: apt-get install hyperfine time";
 fn main() -> Result<()> {
     let mut with_original = false;
     let mut quick = false;
+    let mut only_fleet = false;
     let mut binary = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -40,6 +43,7 @@ fn main() -> Result<()> {
             "--binary" => binary = Some(PathBuf::from(arguments.next().context("--binary needs a path")?)),
             "--with-original" => with_original = true,
             "--quick" => quick = true,
+            "--fleet" => only_fleet = true,
             "--help" | "-h" => {
                 println!("{HELP}");
                 return Ok(());
@@ -54,6 +58,10 @@ fn main() -> Result<()> {
     let ours = Subject::ours(&binary)?;
     let original = if with_original { Some(Subject::original(&root())?) } else { None };
     println!("{}", measures::machine());
+    if only_fleet {
+        measures::print(&fleet::all(&binary, quick)?, None);
+        return Ok(());
+    }
     let mine = measures::all(&ours, quick)?;
     let theirs = original.as_ref().map(|it| measures::all(it, quick)).transpose()?;
     measures::print(&mine, theirs.as_deref());

@@ -22,7 +22,8 @@ pub(crate) struct Figure {
     aim: Option<f64>,
 }
 
-fn figure(name: &str, unit: &'static str, value: f64, aim: Option<f64>) -> Figure {
+/// One figure, with its aim where there is one.
+pub(crate) fn figure(name: &str, unit: &'static str, value: f64, aim: Option<f64>) -> Figure {
     Figure { name: name.to_owned(), unit, value, aim }
 }
 
@@ -160,14 +161,16 @@ fn memory(subject: &Subject) -> Result<Vec<Figure>> {
     ])
 }
 
-fn pss_mb(pid: u32) -> Result<f64> {
+/// The share of memory of a process, in megabytes.
+pub(crate) fn pss_mb(pid: u32) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let line = text.lines().find(|it| it.starts_with("Pss:")).context("the kernel tells no PSS")?;
     let kib: f64 = line.split_whitespace().nth(1).context("the kernel tells no PSS")?.parse()?;
     Ok(kib / 1024.0)
 }
 
-fn percentile(mut values: Vec<f64>, percent: usize) -> f64 {
+/// The value below which so many percent of the values are.
+pub(crate) fn percentile(mut values: Vec<f64>, percent: usize) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = (values.len() * percent / 100).min(values.len().saturating_sub(1));
     values.get(at).copied().unwrap_or(f64::NAN)

@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
 /// Mode of every file we write: the owner reads and writes, nobody else anything.
 pub const PRIVATE_FILE: u32 = 0o600;
 /// Mode of every folder we make.
@@ -58,8 +61,7 @@ fn replace_in(path: &Path, bytes: &[u8], durable: bool) -> Result<(), FileError>
         return written;
     }
     if durable {
-        let folder = folder_of(path);
-        File::open(folder).and_then(|it| it.sync_all()).map_err(FileError::of("sync", folder))?;
+        sync(folder_of(path))?;
     }
     Ok(())
 }
@@ -132,6 +134,82 @@ pub fn put_aside(path: &Path) -> Result<(), FileError> {
     fs::rename(path, aside).map_err(FileError::of("put aside", path))
 }
 
+/// Makes a new file of mode 0600 for writing; what is there already, a link included, is an error.
+///
+/// # Errors
+/// When something is there, or the folder is missing or not writable.
+pub fn new_file(path: &Path) -> Result<File, FileError> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(PRIVATE_FILE)
+        .open(path)
+        .map_err(FileError::of("make", path))
+}
+
+/// Gives a draft that is complete its name, where nothing may be yet: after a crash it is there whole or not at
+/// all. Both are on one file system.
+///
+/// # Errors
+/// When something is at `path`, or the disk fails; the draft is then where it was.
+pub fn move_into_place(draft: &Path, path: &Path) -> Result<(), FileError> {
+    File::open(draft).and_then(|it| it.sync_all()).map_err(FileError::of("sync", draft))?;
+    move_new(draft, path)
+}
+
+/// Moves a file or a folder to a place where nothing is, in one step: a reader, also one after a crash, finds it here
+/// or there, whole.
+///
+/// # Errors
+/// `AlreadyExists` when something is at `to`; `from` is then untouched. Also when the two are on different disks.
+pub fn move_new(from: &Path, to: &Path) -> Result<(), FileError> {
+    let moved = match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Some network file systems know no such flag.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => move_folder(from, to),
+        other => other.map_err(Into::into),
+    };
+    moved.map_err(FileError::of("move to", to))?;
+    sync(folder_of(from))?;
+    sync(folder_of(to))
+}
+
+/// A folder replaces at most an empty one, whatever comes between the look and the move.
+#[expect(clippy::disallowed_methods, reason = "the one file that renames onto a path")]
+fn move_folder(from: &Path, to: &Path) -> io::Result<()> {
+    if to.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    if !from.symlink_metadata()?.is_dir() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    fs::rename(from, to)
+}
+
+/// Lets two files or folders change places in one step.
+///
+/// # Errors
+/// When one of them is missing, or the file system cannot; both are then where they were.
+pub fn exchange(a: &Path, b: &Path) -> Result<(), FileError> {
+    renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE)
+        .map_err(|it| FileError::of("exchange with another", a)(it.into()))?;
+    sync(folder_of(a))?;
+    sync(folder_of(b))
+}
+
+/// Waits until the disk has all that was written to the file system of `folder`: for many files at once, where each
+/// by itself would take long.
+///
+/// # Errors
+/// When the folder is missing, or the disk failed.
+pub fn sync_disk(folder: &Path) -> Result<(), FileError> {
+    let synced = File::open(folder).and_then(|it| Ok(rustix::fs::syncfs(it)?));
+    synced.map_err(FileError::of("sync", folder))
+}
+
+fn sync(folder: &Path) -> Result<(), FileError> {
+    File::open(folder).and_then(|it| it.sync_all()).map_err(FileError::of("sync", folder))
+}
+
 /// Makes a folder and its missing parents, each 0700. What exists keeps its mode.
 ///
 /// # Errors
@@ -199,5 +277,52 @@ mod tests {
         let error = replace(&path, b"one").expect_err("the folder is missing");
         assert!(error.to_string().contains("missing"), "{error}");
         assert!(!create_if_missing(home.path(), b"x").expect("something is there"));
+    }
+
+    #[test]
+    fn moves_to_where_nothing_is_and_lets_two_change_places() {
+        let home = tempfile::tempdir().expect("a folder");
+        let at = |it: &str| home.path().join(it);
+        for (name, text) in [("a", "one"), ("b", "two")] {
+            private_folder(&at(name)).expect("made");
+            replace(&at(name).join("x"), text.as_bytes()).expect("written");
+        }
+        private_folder(&at("empty")).expect("made");
+        for taken in ["b", "empty"] {
+            let refused = move_new(&at("a"), &at(taken)).expect_err("something is there");
+            assert_eq!(refused.source.kind(), io::ErrorKind::AlreadyExists, "{refused}");
+            let refused = move_folder(&at("a"), &at(taken)).expect_err("something is there");
+            assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        }
+        move_new(&at("a"), &at("c")).expect("moved");
+        exchange(&at("b"), &at("c")).expect("exchanged");
+        sync_disk(home.path()).expect("synced");
+        let text = |it: &str| fs::read_to_string(at(it).join("x")).expect("read");
+        assert_eq!((text("b").as_str(), text("c").as_str(), at("a").exists()), ("one", "two", false));
+        assert!(exchange(&at("a"), &at("b")).is_err() && text("b") == "one");
+    }
+
+    #[test]
+    fn a_draft_takes_no_name_that_is_taken_and_two_folders_swap() {
+        let home = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| home.path().join(name);
+        for name in ["draft", "taken"] {
+            new_file(&at(name)).and_then(|_| replace(&at(name), name.as_bytes())).expect("written");
+        }
+        assert!(new_file(&at("taken")).is_err());
+        let refused = move_into_place(&at("draft"), &at("taken")).expect_err("taken");
+        assert!(refused.to_string().ends_with("taken"), "{refused}");
+        move_into_place(&at("draft"), &at("free")).expect("moved");
+        let names = |of: &str| fs::read(at(of)).expect("read");
+        assert_eq!((names("free"), names("taken")), (b"draft".to_vec(), b"taken".to_vec()));
+
+        for name in ["a", "b"] {
+            private_folder(&at(name)).expect("made");
+            replace(&at(name).join("name"), name.as_bytes()).expect("written");
+        }
+        exchange(&at("a"), &at("b")).expect("swapped");
+        assert_eq!((names("a/name"), names("b/name")), (b"b".to_vec(), b"a".to_vec()));
+        assert!(exchange(&at("a"), &at("missing")).is_err() && move_new(&at("a"), &at("b")).is_err());
+        assert_eq!(names("a/name"), b"b");
     }
 }

@@ -7,9 +7,17 @@ use std::fmt::Write;
 /// # Panics
 /// When the system has no random source; nothing secret can be made then.
 pub fn hex<const N: usize>() -> String {
+    hex_of(&bytes::<N>())
+}
+
+/// `N` random bytes.
+///
+/// # Panics
+/// As [`hex`].
+pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0_u8; N];
     getrandom::fill(&mut bytes).expect("the system's random source answers");
-    hex_of(&bytes)
+    bytes
 }
 
 /// Bytes as lower-case hex.

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::io;
 use std::time::Duration;
 
+use profile::registry::Host;
 use profile::{Ambient, Instance, Selection};
 
 use crate::client::{Client, NoAnswer};
@@ -50,6 +51,13 @@ impl App {
             }
         })?;
         Ok(self.instance.get_or_init(|| resolved))
+    }
+
+    /// The records of all instances of this user.
+    pub(crate) fn host(&self) -> Result<Host, Failure> {
+        let default = Instance::of_profile(&self.ambient, None);
+        let default = default.map_err(|error| Failure::new(Kind::Usage, format!("[openclaw] {error}")))?;
+        Ok(default.host)
     }
 
     /// The instance's name, once it is known.

@@ -4,6 +4,7 @@ use clap::{ArgAction, Parser, Subcommand};
 use profile::Selection;
 
 use crate::commands::agent::AgentArgs;
+use crate::commands::fleet::FleetArgs;
 use crate::commands::gateway::GatewayArgs;
 use crate::commands::health::HealthArgs;
 use crate::commands::setup::SetupArgs;
@@ -16,7 +17,8 @@ Examples:
   openclaw --profile main setup                  make the instance main
   openclaw --profile main gateway                run its gateway here
   openclaw --profile main status                 how it is
-  openclaw --profile main agent --message \"hi\"   one question, one answer";
+  openclaw --profile main agent --message \"hi\"   one question, one answer
+  openclaw fleet ls                              all instances of this host";
 
 /// Many isolated AI gateways on one host
 #[derive(Debug, Parser)]
@@ -55,6 +57,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Health(HealthArgs),
     Agent(AgentArgs),
+    Fleet(FleetArgs),
 }
 
 impl Cli {
@@ -74,6 +77,7 @@ impl Command {
             Command::Status(it) => it.json,
             Command::Health(it) => it.json,
             Command::Agent(it) => it.json,
+            Command::Fleet(it) => it.wants_json(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 pub(crate) mod agent;
+pub(crate) mod fleet;
 pub(crate) mod gateway;
 pub(crate) mod health;
 pub(crate) mod overview;
@@ -23,5 +24,6 @@ pub(crate) fn run(app: &App, command: Command) -> Result<ExitCode, Failure> {
         Command::Status(args) => status::run(app, &args),
         Command::Health(args) => health::run(app, &args),
         Command::Agent(args) => agent::run(app, &args),
+        Command::Fleet(args) => fleet::run(app, args),
     }
 }

@@ -32,6 +32,18 @@ impl Kind {
         })
     }
 
+    /// The kind that another command of ours ended with.
+    pub(crate) fn of_code(code: i32) -> Self {
+        match code {
+            64 => Kind::Usage,
+            69 => Kind::Held,
+            70 => Kind::Fault,
+            75 => Kind::Again,
+            78 => Kind::Config,
+            _ => Kind::Failed,
+        }
+    }
+
     /// The word for programs.
     pub(crate) fn word(self) -> &'static str {
         match self {

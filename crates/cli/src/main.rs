@@ -6,6 +6,8 @@ mod client;
 mod commands;
 mod failure;
 mod printer;
+mod progress;
+mod prompt;
 mod quickstart;
 
 use std::process::ExitCode;

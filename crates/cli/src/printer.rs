@@ -51,6 +51,21 @@ impl Printer {
         let _ = writeln!(io::stdout(), "{text}");
     }
 
+    /// A line of data, and whether anybody still reads.
+    pub(crate) fn try_line(self, text: &str) -> io::Result<()> {
+        writeln!(io::stdout(), "{text}")
+    }
+
+    /// Whether a person sees the lines about what is done as they come.
+    pub(crate) fn notes_on_terminal(self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// How many columns there are.
+    pub(crate) fn width(self) -> u16 {
+        width()
+    }
+
     /// A piece of a line of data, at once.
     pub(crate) fn piece(self, text: &str) {
         let mut out = io::stdout();
@@ -84,7 +99,37 @@ impl Printer {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width());
         table.set_header(head.to_vec());
         table.add_rows(rows);
-        self.line(&table.to_string());
+        // Spaces at the end of a line are in the way of whoever copies it.
+        let text = table.to_string();
+        self.line(&text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+    }
+
+    /// A table that leaves columns out where the terminal is too narrow for all of them: first those in which no row
+    /// says anything, then those of `dispensable`, in this order. Returns the heads of what was left out.
+    pub(crate) fn fitting_table(
+        self,
+        head: &[&'static str],
+        rows: Vec<Vec<String>>,
+        dispensable: &[&str],
+    ) -> Vec<&'static str> {
+        let is_empty = |at: usize| rows.iter().all(|row| row[at] == "-");
+        let silent = (0..head.len()).filter(|at| is_empty(*at) && dispensable.contains(&head[*at]));
+        let named = dispensable.iter().filter_map(|it| head.iter().position(|head| head == it));
+        let candidates: Vec<usize> = silent.chain(named).collect();
+        let widths: Vec<usize> = (0..head.len())
+            .map(|at| rows.iter().map(|row| columns(&row[at])).chain([head[at].len()]).max().unwrap_or(0))
+            .collect();
+        let mut kept: Vec<usize> = (0..head.len()).collect();
+        let too_wide = |kept: &[usize]| kept.iter().map(|at| widths[*at] + 2).sum::<usize>() > width().into();
+        for at in candidates {
+            if too_wide(&kept) {
+                kept.retain(|it| *it != at);
+            }
+        }
+        let row = |row: Vec<String>| kept.iter().map(|at| row[*at].clone()).collect();
+        let shown: Vec<&str> = kept.iter().map(|at| head[*at]).collect();
+        self.table(&shown, rows.into_iter().map(row).collect());
+        (0..head.len()).filter(|at| !kept.contains(at)).map(|at| head[at]).collect()
     }
 
     /// A text in a tone, where there are colours.
@@ -120,6 +165,17 @@ impl Printer {
         }
         failure.kind.code()
     }
+}
+
+/// How many columns a text takes on a terminal, its colours left out.
+fn columns(text: &str) -> usize {
+    let mut in_code = false;
+    let seen = text.chars().filter(|it| {
+        let is_text = !in_code && *it != '\u{1b}';
+        in_code = *it == '\u{1b}' || (in_code && *it != 'm');
+        is_text
+    });
+    seen.count()
 }
 
 fn width() -> u16 {

@@ -3,8 +3,16 @@
 //! Nothing here needs a running gateway or a valid config. What only a gateway may touch is read, never written,
 //! unless its lock is held.
 
+pub mod clone;
 pub mod import;
+pub mod logs;
 pub mod look;
+mod places;
 pub mod process;
+pub mod remove;
+pub mod rename;
+pub mod repair;
 pub mod service;
 pub mod snapshot;
+pub mod start;
+pub mod why;

@@ -47,6 +47,8 @@ pub struct Boot {
     pub token: Option<Secret>,
     /// `--log-level`; goes before the config.
     pub log_level: Option<String>,
+    /// Let go of the terminal, or of whoever reads in its place, once it is ready. The log goes on in its file.
+    pub detached: bool,
 }
 
 /// Why a gateway did not start. Nothing of it is left then.
@@ -123,6 +125,7 @@ struct Claimed {
     claims: Claims,
     sockets: Vec<TcpListener>,
     control: UnixListener,
+    detached: bool,
 }
 
 fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
@@ -130,6 +133,12 @@ fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
     folder::prepare(&instance.state_dir)?;
     let mut claims = Claims::new(&instance.host.claims(), &instance.name, &instance.state_dir);
     claims.take_folder()?;
+    if let Err(error) = fleet::rename::finish(&instance.state_dir) {
+        say(&format!(
+            "a move of this instance was cut off and cannot be finished: {}",
+            base::text::chain(&error)
+        ));
+    }
     let before = claims.cut_off().map(|it| it.pid);
     let prepared = prepare(boot, claims, say);
     match (&prepared, before) {
@@ -148,7 +157,7 @@ fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
 
 /// All that follows the state folder's lock.
 fn prepare(boot: Boot, mut claims: Claims, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
-    let Boot { instance, ambient, port, token, log_level } = boot;
+    let Boot { instance, ambient, port, token, log_level, detached } = boot;
     let wished = port.or(instance.env_port);
     let (document, held) = match (existing(&instance)?, wished) {
         (Some(document), _) => (document, None),
@@ -185,7 +194,7 @@ fn prepare(boot: Boot, mut claims: Claims, say: &impl Fn(&str)) -> Result<Claime
     record(&instance, port, holdings.pinned);
     let archive = Archive::new(&instance.state_dir).map_err(system("start the store's thread"))?;
     let parts = Parts { instance, ambient, config, port, secret, archive, generation, conflicts };
-    Ok(Claimed { parts, claims, sockets, control })
+    Ok(Claimed { parts, claims, sockets, control, detached })
 }
 
 /// Takes the config file and the ports: first from those who run, then beside those who only plan with them.
@@ -316,7 +325,7 @@ fn bind(port: u16) -> Result<Vec<TcpListener>, StartError> {
 }
 
 async fn serve(claimed: Claimed) -> Result<(), StartError> {
-    let Claimed { parts, claims, sockets, control } = claimed;
+    let Claimed { parts, claims, sockets, control, detached } = claimed;
     let gateway = Arc::new(Gateway::new(parts));
     // Before it says that it is ready: whoever waits for that may stop it at once.
     let asked = asked_to_stop().map_err(system("listen for signals"))?;
@@ -325,6 +334,9 @@ async fn serve(claimed: Claimed) -> Result<(), StartError> {
     let pid = std::process::id();
     info!("listening on ws://127.0.0.1:{} (PID {pid})", gateway.port);
     info!(instance = gateway.instance.name, state = %gateway.instance.state_dir.display(), "ready");
+    if detached {
+        let_go().map_err(system("let go of the terminal"))?;
+    }
     if gateway.archive.was_cut_off() {
         let late = gateway.clone();
         gateway.supervisor.start(
@@ -346,6 +358,13 @@ async fn serve(claimed: Claimed) -> Result<(), StartError> {
     });
     drop(claims);
     Ok(())
+}
+
+/// Whoever waits for the start reads the end of our streams as the news that we are ready.
+fn let_go() -> io::Result<()> {
+    let nothing = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&nothing)?;
+    Ok(rustix::stdio::dup2_stderr(&nothing)?)
 }
 
 fn listen(gateway: &Arc<Gateway>, sockets: Vec<TcpListener>, control: UnixListener) -> io::Result<()> {

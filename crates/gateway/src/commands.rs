@@ -75,7 +75,7 @@ pub(crate) async fn answer(
         Act::Status => status(gateway, key).await,
         Act::New => new(gateway, key).await,
         Act::Model => model(gateway, key, rest).await,
-        Act::Fleet => Ok(fleet(gateway)),
+        Act::Fleet => Ok(fleet(gateway).await),
         Act::Stop => Ok(stop(gateway, key)),
         Act::Sessions => sessions(gateway).await,
         Act::Tools => Ok(list_of_tools(gateway)),
@@ -189,15 +189,17 @@ async fn list_of_models(gateway: &Arc<Gateway>, key: &SessionKey) -> Result<Stri
     Ok(text)
 }
 
-fn fleet(gateway: &Arc<Gateway>) -> String {
+/// Those that it knows of, looked at from a thread of its own: one of them is this gateway, which must answer
+/// meanwhile.
+async fn fleet(gateway: &Arc<Gateway>) -> String {
+    let (host, ambient) = (gateway.instance.host.clone(), gateway.ambient.clone());
+    let looked = tokio::task::spawn_blocking(move || fleet::look::all(&host, &ambient)).await;
     let mut text = String::from("Gateways of this machine:");
-    for record in gateway.instance.host.all() {
-        let own = record.state_dir == gateway.instance.state_dir;
-        let running = own || profile::control::connect(&record.state_dir).is_ok();
-        let state = if running { "ready" } else { "stopped" };
-        let mark = if own { "*" } else { " " };
-        let folder = gateway.ambient.short(&record.state_dir);
-        let _ = write!(text, "\n{mark} {:<12} {state:<8} port {:<6} {folder}", record.name, record.port);
+    for it in looked.unwrap_or_default() {
+        let mark = if it.folder == gateway.instance.state_dir { "*" } else { " " };
+        let folder = gateway.ambient.short(&it.folder);
+        let port = it.port.map_or_else(|| "-".to_owned(), |it| it.to_string());
+        let _ = write!(text, "\n{mark} {:<12} {:<8} port {port:<6} {folder}", it.name, it.state.word());
     }
     text.push_str("\n* this one");
     text

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use base::Secret;
-use profile::{Ambient, Document, Finding, document};
+use profile::{Ambient, Document, Finding};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -308,22 +308,6 @@ impl Config {
     }
 }
 
-/// The document without its secrets: each reads as the mark that means "keep it" in a write.
-pub fn redacted(value: &Value, mark: &str) -> Value {
-    match value {
-        Value::Object(object) => {
-            let entries = object.iter().map(|(key, it)| {
-                let hidden = document::is_secret(key) && it.as_str().is_some_and(|it| !it.is_empty());
-                let value = if hidden { Value::String(mark.to_owned()) } else { redacted(it, mark) };
-                (key.clone(), value)
-            });
-            Value::Object(entries.collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(|it| redacted(it, mark)).collect()),
-        other => other.clone(),
-    }
-}
-
 /// Replaces `${NAME}` in every string; `$${NAME}` stands for the text itself. A value with a name that is not
 /// set is taken out, so that whoever needs it finds it missing and not wrong.
 fn put_in_variables(
@@ -397,7 +381,6 @@ fn is_variable(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
     use std::path::Path;
 
     fn document(text: &str) -> Document {
@@ -462,17 +445,5 @@ mod tests {
             let found = substituted(text, &ambient);
             assert_eq!(found.as_deref().map_err(String::as_str), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn no_secret_is_shown() {
-        let shown = redacted(
-            &json!({"gateway": {"auth": {"token": "abc"}}, "models": {"providers": {"x": {"apiKey": "k"}}},
-                    "list": [{"botToken": "b", "name": "n"}], "token": ""}),
-            "***",
-        );
-        let text = shown.to_string();
-        assert!(!text.contains("abc") && !text.contains("\"k\"") && !text.contains("\"b\""), "{text}");
-        assert!(text.contains("\"name\":\"n\"") && text.contains("\"token\":\"\""), "{text}");
     }
 }

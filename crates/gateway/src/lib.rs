@@ -33,3 +33,8 @@ pub use boot::{Boot, StartError, run};
 
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The vendors that are known: a provider's id, and the variable that holds its key by convention.
+pub fn vendor_keys() -> Vec<(&'static str, &'static str)> {
+    providers::vendors::HOSTED.iter().map(|it| (it.id, it.key_name)).collect()
+}

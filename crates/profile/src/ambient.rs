@@ -10,6 +10,9 @@ use base::Secret;
 const CHILD_VARIABLES: [&str; 9] =
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "TMPDIR"];
 
+/// How a user's supervisor is reached.
+const BUS_VARIABLES: [&str; 2] = ["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
+
 /// The environment as a value. Tests make their own.
 #[derive(Clone)]
 pub struct Ambient {
@@ -95,6 +98,16 @@ impl Ambient {
             .filter(|(name, _)| CHILD_VARIABLES.contains(&name.as_str()) || name.starts_with("LC_"))
             .map(|(name, value)| (name.clone(), value.clone()))
             .chain([(TOOL_VARIABLE.to_owned(), instance.to_owned())])
+            .collect()
+    }
+
+    /// The environment of a supervisor's own command: as a child's, with the way to its bus.
+    pub fn supervisor(&self) -> Vec<(String, String)> {
+        let named = |it: &str| CHILD_VARIABLES.contains(&it) || BUS_VARIABLES.contains(&it);
+        self.variables
+            .iter()
+            .filter(|(name, _)| named(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
             .collect()
     }
 

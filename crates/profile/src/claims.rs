@@ -208,6 +208,16 @@ impl Claims {
         self.before.as_ref()
     }
 
+    /// Follows the state folder to where it was moved under its lock, so that what is released is the lock there.
+    pub fn follow(&mut self, state_dir: &Path) {
+        for it in &mut self.held {
+            if let Ok(within) = it.path.strip_prefix(&self.me.state_dir) {
+                it.path = state_dir.join(within);
+            }
+        }
+        self.me.state_dir = state_dir.to_path_buf();
+    }
+
     /// Claims the config file and the ports of the plan.
     ///
     /// # Errors
@@ -484,6 +494,19 @@ mod tests {
         file::replace(&host.join("port-20000"), b"{}").expect("written");
         assert_eq!(sweep(&host), 1);
         assert_eq!(fs::read_dir(&host).expect("list").count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_moves_under_its_lock_is_left_without_one() {
+        let home = tempfile::tempdir().expect("a folder");
+        let mut a = claims(home.path(), "a");
+        a.take_folder().expect("free");
+        let there = home.path().join("b");
+        file::move_new(&home.path().join("a"), &there).expect("moved");
+        a.follow(&there);
+        assert!(matches!(claims(home.path(), "b").take_folder(), Err(Refused::Held { .. })));
+        drop(a);
+        assert_eq!(fs::read_dir(&there).expect("list").count(), 0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The config document: JSON5 text, read with places, changed without losing a comment.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -9,6 +10,7 @@ use base::file::{self, FileError};
 use jsonc_parser::ast;
 use jsonc_parser::cst::{CstContainerNode, CstInputValue, CstNode, CstRootNode};
 use jsonc_parser::{CollectOptions, ParseOptions};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// The most bytes that a config file may have.
@@ -387,6 +389,76 @@ fn browser_profiles(config: &Value) -> impl Iterator<Item = &Value> {
     profiles.into_iter().flat_map(Map::values)
 }
 
+/// One key that two documents have differently.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// Keys joined with dots.
+    pub path: String,
+    /// The value as JSON, secrets masked; absent where it is not set.
+    pub before: Option<String>,
+    /// The value as JSON, secrets masked; absent where it is not set.
+    pub after: Option<String>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |it: &Option<String>| it.clone().unwrap_or_else(|| "not set".to_owned());
+        write!(f, "{}: {} → {}", self.path, shown(&self.before), shown(&self.after))
+    }
+}
+
+/// What two documents say differently, in the order of the keys.
+pub fn changes(before: &Value, after: &Value) -> Vec<Change> {
+    let mut found = Vec::new();
+    compare(&mut Vec::new(), Some(before), Some(after), &mut found);
+    found
+}
+
+fn compare(path: &mut Vec<String>, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Change>) {
+    if before == after {
+        return;
+    }
+    let objects = (before.and_then(Value::as_object), after.and_then(Value::as_object));
+    let keys: BTreeSet<&String> = match objects {
+        (Some(a), Some(b)) => a.keys().chain(b.keys()).collect(),
+        (Some(it), None) if after.is_none() && !it.is_empty() => it.keys().collect(),
+        (None, Some(it)) if before.is_none() && !it.is_empty() => it.keys().collect(),
+        _ => {
+            let shown = |it: Option<&Value>| it.map(|it| shown(path, it));
+            found.push(Change { path: path.join("."), before: shown(before), after: shown(after) });
+            return;
+        }
+    };
+    for key in keys {
+        path.push(key.clone());
+        compare(path, objects.0.and_then(|it| it.get(key)), objects.1.and_then(|it| it.get(key)), found);
+        path.pop();
+    }
+}
+
+fn shown(path: &[String], value: &Value) -> String {
+    if path.last().is_some_and(|it| is_secret(it)) {
+        return "***".to_owned();
+    }
+    base::text::line(&redacted(value, "***").to_string(), 120)
+}
+
+/// A value without its secrets: each reads as `mark`.
+pub fn redacted(value: &Value, mark: &str) -> Value {
+    match value {
+        Value::Object(object) => {
+            let entries = object.iter().map(|(key, it)| {
+                let hidden = is_secret(key) && it.as_str().is_some_and(|it| !it.is_empty());
+                let value = if hidden { Value::String(mark.to_owned()) } else { redacted(it, mark) };
+                (key.clone(), value)
+            });
+            Value::Object(entries.collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(|it| redacted(it, mark)).collect()),
+        other => other.clone(),
+    }
+}
+
 /// The port of an address on this machine.
 fn local_port(url: &str) -> Option<u16> {
     let (_, rest) = url.split_once("://")?;
@@ -407,6 +479,11 @@ fn find(root: &CstRootNode, keys: &[&str]) -> Option<CstNode> {
 }
 
 fn replace(node: CstNode, value: CstInputValue) {
+    // A place in a list is taken out and filled again, and comments beside it do not survive that.
+    if let (Some(text), CstInputValue::String(new)) = (node.as_string_lit(), &value) {
+        text.set_raw_value(serde_json::to_string(new).expect("a text always writes"));
+        return;
+    }
     match node.parent() {
         Some(CstContainerNode::ObjectProp(property)) => property.set_value(value),
         Some(CstContainerNode::Array(list)) => {
@@ -493,23 +570,24 @@ mod tests {
 
     #[test]
     fn a_change_reaches_lists_and_keys_with_dots_and_takes_keys_out() {
-        let text = "{\n  // who\n  list: [{ id: 'a', workspace: '/a' }, /* two */ { id: 'b' }],\n  \"x.y\": { token: 't', \
+        let text = "{\n  // who\n  list: [{ id: 'a', workspace: '/a' }, /* two */ { id: 'b' }, 'c', /* three */],\n  \"x.y\": { token: 't', \
                     ref: { apiKey: '${KEY}' } },\n}\n";
         let mut it = parse(text).expect("JSON5");
         let paths = |found: Vec<(Vec<String>, String)>| -> Vec<String> {
             found.into_iter().map(|(path, _)| path.join("/")).collect()
         };
         assert_eq!(paths(it.secrets()), ["x.y/token"]);
-        assert_eq!(it.texts().len(), 5);
+        assert_eq!(it.texts().len(), 6);
+        it.set_at(&["list", "2"], &json!("\"d\"")).expect("set");
         it.set_at(&["list", "0", "workspace"], &json!("/b")).expect("set");
         it.set_at(&["list", "1", "workspace"], &json!("/c")).expect("set");
         it.set_at(&["x.y", "new"], &json!(1)).expect("set");
         assert!(it.remove_at(&["x.y", "token"]).expect("taken out"));
         assert!(!it.remove_at(&["x.y", "token"]).expect("looked"));
-        let expected = json!({"list": [{"id": "a", "workspace": "/b"}, {"id": "b", "workspace": "/c"}],
+        let expected = json!({"list": [{"id": "a", "workspace": "/b"}, {"id": "b", "workspace": "/c"}, "\"d\""],
                               "x.y": {"ref": {"apiKey": "${KEY}"}, "new": 1}});
         assert_eq!(it.value(), &expected, "{}", it.text());
-        for kept in ["// who", "/* two */"] {
+        for kept in ["// who", "/* two */", "/* three */"] {
             assert!(it.text().contains(kept), "{kept} is gone from {}", it.text());
         }
     }
@@ -557,5 +635,17 @@ mod tests {
         it.set("gateway.port", &json!(20000)).expect("set");
         it.save().expect("written");
         assert_eq!(Document::load(&path).expect("there").port(), Some(20000));
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let shown = redacted(
+            &json!({"gateway": {"auth": {"token": "abc"}}, "models": {"providers": {"x": {"apiKey": "k"}}},
+                    "list": [{"botToken": "b", "name": "n"}], "token": ""}),
+            "***",
+        );
+        let text = shown.to_string();
+        assert!(!text.contains("abc") && !text.contains("\"k\"") && !text.contains("\"b\""), "{text}");
+        assert!(text.contains("\"name\":\"n\"") && text.contains("\"token\":\"\""), "{text}");
     }
 }

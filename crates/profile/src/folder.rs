@@ -64,11 +64,6 @@ impl BadFolder {
     }
 }
 
-/// Whether a gateway, ours or the original, left something in the folder that nobody else does.
-pub fn is_state_folder(path: &Path) -> bool {
-    MARKS.iter().any(|it| path.join(it).symlink_metadata().is_ok())
-}
-
 /// Whether [`prepare`] would take the folder, as far as that can be seen without changing anything.
 ///
 /// # Errors
@@ -119,6 +114,16 @@ pub fn prepare(path: &Path) -> Result<(), BadFolder> {
     Ok(())
 }
 
+/// Whether it is a folder of this user with something in it that only a gateway, ours or the original, leaves.
+pub fn is_state_folder(path: &Path) -> bool {
+    let me = rustix::process::geteuid().as_raw();
+    fs::metadata(path).is_ok_and(|it| it.is_dir() && it.uid() == me) && is_marked(path)
+}
+
+fn is_marked(path: &Path) -> bool {
+    MARKS.iter().any(|it| path.join(it).symlink_metadata().is_ok())
+}
+
 fn check(path: &Path, found: &fs::Metadata) -> Result<(), BadFolder> {
     let me = rustix::process::geteuid().as_raw();
     if found.uid() != me {
@@ -129,8 +134,7 @@ fn check(path: &Path, found: &fs::Metadata) -> Result<(), BadFolder> {
     let is_trace = |it: &std::ffi::OsString| {
         it.to_str().is_some_and(|it| TRACES.contains(&it) || it.starts_with("workspace"))
     };
-    let is_marked = MARKS.iter().any(|it| path.join(it).symlink_metadata().is_ok());
-    if is_marked || names.iter().all(is_trace) {
+    if is_marked(path) || names.iter().all(is_trace) {
         return Ok(());
     }
     Err(BadFolder::Foreign(path.to_path_buf()))

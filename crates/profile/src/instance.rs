@@ -45,6 +45,15 @@ pub struct Instance {
     pub host: Host,
 }
 
+/// What a process of ours is started with, so that it acts on one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// In front of the command.
+    pub arguments: Vec<String>,
+    /// All of it.
+    pub environment: Vec<(String, String)>,
+}
+
 /// Why no instance could be resolved.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Unresolved {
@@ -141,6 +150,14 @@ impl Instance {
         Ok(Self::at(host, name, profile, state_dir, config_path))
     }
 
+    /// The instance that has this state folder, called as one is that was started by its folder alone. Its config is
+    /// the folder's own.
+    pub fn of_folder(ambient: &Ambient, state_dir: &Path) -> Self {
+        let (name, profile) = label(None, state_dir, ambient.home().as_deref());
+        let host = Host::of(ambient, state_dir);
+        Self::at(host, name, profile, state_dir.to_path_buf(), state_dir.join(CONFIG))
+    }
+
     /// The instance that has these places.
     pub fn at(
         host: Host,
@@ -180,6 +197,27 @@ impl Instance {
             Some(profile) => format!("openclaw --profile {profile}"),
             None => "openclaw".to_owned(),
         }
+    }
+
+    /// How a process of ours is led to this instance, whatever it inherits: by its profile where that means these
+    /// places, else by the places.
+    pub fn address(&self, ambient: &Ambient) -> Address {
+        let canonical = Self::of_profile(ambient, self.profile.clone());
+        let is_canonical =
+            canonical.is_ok_and(|it| it.state_dir == self.state_dir && it.config_path == self.config_path);
+        if is_canonical {
+            let arguments = vec!["--profile".to_owned(), self.name.clone()];
+            return Address { arguments, environment: ambient.without_instance() };
+        }
+        Address { arguments: Vec::new(), environment: self.surroundings(ambient) }
+    }
+
+    /// The environment of somebody else's program that is to act on this instance through commands of ours.
+    pub fn surroundings(&self, ambient: &Ambient) -> Vec<(String, String)> {
+        let mut environment = ambient.without_instance();
+        let places = [("OPENCLAW_STATE_DIR", &self.state_dir), ("OPENCLAW_CONFIG_PATH", &self.config_path)];
+        environment.extend(places.map(|(name, path)| (name.to_owned(), path.display().to_string())));
+        environment
     }
 
     /// The name of its service unit.
@@ -252,7 +290,7 @@ fn check(
 }
 
 /// Whether two paths name the same thing, links followed where they exist.
-fn same(a: &Path, b: &Path) -> bool {
+pub fn same(a: &Path, b: &Path) -> bool {
     let real = |it: &Path| std::fs::canonicalize(it).unwrap_or_else(|_| it.components().collect());
     real(a) == real(b)
 }
@@ -349,6 +387,21 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_alone_names_its_instance() {
+        let ambient = Ambient::of(&[("HOME", "/home/ada")], Path::new("/srv"));
+        for (folder, name, profile) in [
+            ("/home/ada/.openclaw", "default", None),
+            ("/home/ada/.openclaw-work", "work", Some("work")),
+            ("/data/acme", "acme", None),
+        ] {
+            let it = Instance::of_folder(&ambient, Path::new(folder));
+            let found = it.profile.as_ref().map(ProfileName::as_str);
+            assert_eq!((it.name.as_str(), found), (name, profile), "{folder}");
+            assert_eq!(it.config_path, Path::new(folder).join(CONFIG));
+        }
+    }
+
+    #[test]
     fn a_contradiction_names_both_sides() {
         for (variable, value) in
             [("OPENCLAW_STATE_DIR", "/home/ada/.openclaw-b"), ("OPENCLAW_CONFIG_PATH", "/home/ada/b.json")]
@@ -385,6 +438,32 @@ mod tests {
         assert_eq!(resolve(&[inside], Some("default")).expect("named").name, "default");
         let named = [inside, ("OPENCLAW_PROFILE", "rescue")];
         assert_eq!(resolve(&named, None).expect("named by the tool itself").name, "rescue");
+    }
+
+    #[test]
+    fn a_process_is_led_to_the_instance_it_is_meant_for() {
+        let ambient = Ambient::of(&[("HOME", "/home/ada"), ("OPENCLAW_PROFILE", "other")], Path::new("/"));
+        let again = |it: &Instance| {
+            let address = it.address(&ambient);
+            let variables: Vec<_> =
+                address.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let profile = address.arguments.get(1).cloned();
+            let found = Ambient::of(&variables, Path::new("/elsewhere"));
+            Instance::resolve(&found, &Selection { profile, dev: false }).expect("resolves")
+        };
+        for (variables, profile) in [
+            (vec![], None),
+            (vec![], Some("main")),
+            (vec![("OPENCLAW_STATE_DIR", "/data/acme")], None),
+            (vec![("OPENCLAW_STATE_DIR", "~/.openclaw-main"), ("OPENCLAW_CONFIG_PATH", "~/main.json")], None),
+        ] {
+            let meant = resolve(&variables, profile).expect("resolves");
+            let found = again(&meant);
+            assert_eq!(
+                (found.name, found.state_dir, found.config_path),
+                (meant.name, meant.state_dir, meant.config_path)
+            );
+        }
     }
 
     #[test]

@@ -152,6 +152,17 @@ impl Host {
         self.files().into_iter().filter(|it| !is_record(it)).collect()
     }
 
+    /// The files of records that do not stand where the record of their state folder belongs, with what they say: a
+    /// link on the way to the folder leads elsewhere since, or somebody copied the file.
+    pub fn misplaced(&self) -> Vec<(PathBuf, Record)> {
+        let files = self.files().into_iter();
+        let read = |path: PathBuf| {
+            let record: Record = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+            (path.file_name()?.to_str()? != key(&record.state_dir)).then_some((path, record))
+        };
+        files.filter_map(read).collect()
+    }
+
     /// The record of the instance with this state folder.
     pub fn read(&self, state_dir: &Path) -> Option<Record> {
         serde_json::from_slice(&fs::read(self.instances().join(key(state_dir))).ok()?).ok()
@@ -293,6 +304,11 @@ mod tests {
         let bases = |of: &Path| host.neighbours(of).iter().map(|it| it.plan.base).collect::<Vec<_>>();
         assert_eq!(bases(&a.state_dir), [20020]);
         assert_eq!(host.unreadable().len(), 1);
+        assert!(host.misplaced().is_empty());
+        let copied = host.instances().join("copy.json");
+        file::replace(&copied, &serde_json::to_vec(&b).expect("text")).expect("written");
+        assert_eq!(host.misplaced(), [(copied.clone(), b.clone())]);
+        file::remove(&copied).expect("removed");
         fs::remove_dir(&b.state_dir).expect("removed");
         assert_eq!(bases(&a.state_dir), [0_u16; 0], "an instance that is gone needs no port");
         host.forget(&b).expect("forgotten");

@@ -97,6 +97,14 @@ pub enum StoreError {
         /// The id.
         session_id: String,
     },
+    /// A conversation was to be taken over, and could not be read to its end where it is.
+    #[error("the conversation {key} could not be read where it comes from")]
+    Source {
+        /// Its key.
+        key: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// No run has this id.
     #[error("there is no run {run_id}")]
     NoSuchRun {
@@ -135,6 +143,7 @@ impl StoreError {
         match self {
             Self::NoSuchSession { .. }
             | Self::SessionIdTaken { .. }
+            | Self::Source { .. }
             | Self::NoSuchRun { .. }
             | Self::NotQueued { .. }
             | Self::NotAnEnd { .. } => false,

@@ -3,7 +3,9 @@
 //! Everything here blocks until the disk has it; the gateway gives it a thread of its own. What a call has
 //! returned survives a crash and a power cut, and a call that failed has changed nothing.
 
+mod beside;
 mod error;
+mod import;
 mod migrate;
 mod open;
 mod runs;
@@ -16,7 +18,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+pub use beside::{copy_to, count_sessions};
 pub use error::StoreError;
+pub use import::{ImportOutcome, NewRecord, NewSession};
 pub use runs::{Accepted, NewRun, Run, RunEnd, RunStatus};
 pub use sessions::{Session, SessionPage, SessionQuery};
 pub use transcripts::{Record, StoredRecord};

@@ -86,7 +86,7 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// The schema version, once more and through the log, which may be newer than the file.
-fn version(path: &Path, connection: &Connection) -> Result<u32, StoreError> {
+pub(crate) fn version(path: &Path, connection: &Connection) -> Result<u32, StoreError> {
     let ask = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
     let failed = of("read the database", path);
     let found = ask("user_version").map_err(&failed)?;
@@ -100,7 +100,7 @@ fn version(path: &Path, connection: &Connection) -> Result<u32, StoreError> {
 
 /// Refuses a file that is not ours, by its first bytes and without SQLite, which writes while it opens. An empty
 /// file is a new one.
-fn refuse_strangers(path: &Path, file: &mut File) -> Result<(), StoreError> {
+pub(crate) fn refuse_strangers(path: &Path, file: &mut File) -> Result<(), StoreError> {
     let mut header = Vec::with_capacity(HEADER);
     file.take(HEADER as u64).read_to_end(&mut header).map_err(of_io(path))?;
     let path = path.to_path_buf();

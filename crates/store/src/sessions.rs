@@ -244,7 +244,7 @@ pub(crate) fn execute(
     connection.prepare_cached(sql)?.execute(values)
 }
 
-fn by_key(connection: &Connection, key: &str) -> rusqlite::Result<Option<Session>> {
+pub(crate) fn by_key(connection: &Connection, key: &str) -> rusqlite::Result<Option<Session>> {
     one(connection, &format!("{SELECT} WHERE s.key = ?1"), key)
 }
 
@@ -252,11 +252,11 @@ fn one(connection: &Connection, sql: &str, value: &str) -> rusqlite::Result<Opti
     connection.prepare_cached(sql)?.query_row([value], read).optional()
 }
 
-fn is_taken(connection: &Connection, session_id: &str) -> rusqlite::Result<bool> {
+pub(crate) fn is_taken(connection: &Connection, session_id: &str) -> rusqlite::Result<bool> {
     connection.prepare_cached("SELECT 1 FROM transcripts WHERE session_id = ?1")?.exists([session_id])
 }
 
-fn insert(
+pub(crate) fn insert(
     transaction: &Transaction<'_>,
     key: &str,
     agent_id: &str,
@@ -270,7 +270,7 @@ fn insert(
 }
 
 /// The number of a new, empty transcript.
-fn new_transcript(
+pub(crate) fn new_transcript(
     transaction: &Transaction<'_>,
     key: &str,
     session_id: Option<&str>,

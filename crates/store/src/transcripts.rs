@@ -26,7 +26,7 @@ pub struct Record {
 pub struct StoredRecord {
     /// Its place in the transcript, from 1 and without gaps.
     pub seq: u64,
-    /// A UUID.
+    /// A UUID, or what it was called where it came from.
     pub id: String,
     /// The run it belongs to, if any.
     pub run_id: Option<String>,
@@ -153,7 +153,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredRecord> {
 
 /// The start of a message's text, on one line; `None` when it has none. `content` is a text, or a list of parts
 /// of which some have a `text`.
-fn preview(message: &Value) -> Option<String> {
+pub(crate) fn preview(message: &Value) -> Option<String> {
     let parts = match message.get("content").or_else(|| message.get("text"))? {
         Value::String(text) => vec![text.as_str()],
         Value::Array(parts) => parts.iter().filter_map(|it| it.get("text")?.as_str()).collect(),

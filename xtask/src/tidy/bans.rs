@@ -9,6 +9,8 @@ const TOOLS: &[&str] = &["testkit", "xtask", "benches"];
 
 /// The only files of the cli that may know the daemon; every other command talks to it over the socket.
 const CLI_FILES_WITH_GATEWAY: &[&str] = &[
+    "crates/cli/src/commands/fleet/create.rs",
+    "crates/cli/src/commands/fleet/import.rs",
     "crates/cli/src/commands/gateway/run.rs",
     "crates/cli/src/commands/setup.rs",
     "crates/cli/src/quickstart/pair.rs",

@@ -50,12 +50,20 @@ impl Terminal {
         }
     }
 
-    /// A gateway is given a port of its own, since the documents' may be taken on this machine.
+    /// Ports are put in the place of those that are shown, which may be taken on this machine. A line that runs a
+    /// gateway says so by its port.
     fn with_free_port(&mut self, line: &str) -> (String, Option<u16>) {
-        let Some((_, rest)) = line.split_once(" gateway --port ") else { return (line.to_owned(), None) };
+        let Some((before, rest)) = line.split_once(" --port ") else { return (line.to_owned(), None) };
         let shown = rest.split_whitespace().next().expect("a port").to_owned();
         let port = self.ports.entry(shown.clone()).or_insert_with(free_base).port();
-        (line.replace(&shown, &port.to_string()), Some(port))
+        (line.replace(&shown, &port.to_string()), before.ends_with(" gateway").then_some(port))
+    }
+}
+
+/// A document that fails in its middle leaves no gateway behind.
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = Output::of(self.sandbox.command(&["fleet", "stop", "--all"]));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use profile::Finding;
-use profile::document::{Document, Unreadable};
+use profile::document::{self, Document, Unreadable};
 use protocol::Refusal;
 use protocol::config::{GetParams, GetReply, Issue, REDACTED};
 use ring::hmac;
@@ -25,7 +25,7 @@ pub(super) async fn get(caller: Caller, _: GetParams) -> Result<GetReply, Refusa
         }
         Err(error) => (None, vec![whole(&error)], Vec::new()),
     };
-    let shown = document.as_ref().map_or(Value::Null, |it| config::redacted(it.value(), REDACTED));
+    let shown = document.as_ref().map_or(Value::Null, |it| document::redacted(it.value(), REDACTED));
     Ok(GetReply {
         path,
         exists: gateway.instance.config_path.exists(),

@@ -74,6 +74,7 @@ pub(crate) fn run(app: &App, args: RunArgs) -> Result<ExitCode, Failure> {
         port: args.port,
         token,
         log_level: app.log_level.clone(),
+        detached: args.detached,
     };
     let printer = app.printer;
     gateway::run(boot, |text| printer.note(text)).map_err(|error| failed(&error, &instance.command()))?;

@@ -99,7 +99,7 @@ impl Follow {
     ///
     /// # Errors
     /// When the kernel stops telling.
-    pub fn next(&mut self) -> io::Result<Vec<Line>> {
+    pub fn wait(&mut self) -> io::Result<Vec<Line>> {
         match poll(&mut [PollFd::new(&self.kernel, PollFlags::IN)], None) {
             Err(rustix::io::Errno::INTR) => return Ok(Vec::new()),
             other => other?,
@@ -164,9 +164,8 @@ mod tests {
     }
 
     fn write(instance: &Instance, text: &str) {
-        file::append(&path(instance))
-            .and_then(|mut it| Ok(it.write_all(text.as_bytes()).expect("written")))
-            .expect("opened");
+        let mut log = file::append(&path(instance)).expect("opened");
+        log.write_all(text.as_bytes()).expect("written");
     }
 
     fn shown(lines: &[Line]) -> Vec<String> {
@@ -191,15 +190,15 @@ mod tests {
         let (mut follow, missing) = Follow::begin(&[&a, &b]).expect("watches");
         assert!(missing.is_empty());
         write(&a, "2026-11-22T10:00:01Z whole\n2026-11-22T10:00:02Z ha");
-        assert_eq!(shown(&follow.next().expect("told")), ["a: whole"]);
+        assert_eq!(shown(&follow.wait().expect("told")), ["a: whole"]);
         write(&a, "lf\n");
-        assert_eq!(shown(&follow.next().expect("told")), ["a: half"]);
+        assert_eq!(shown(&follow.wait().expect("told")), ["a: half"]);
         file::put_aside(&path(&a)).expect("rotated");
         write(&b, "2026-11-22T10:00:03Z begun\n");
         write(&a, "2026-11-22T10:00:04Z anew\n");
-        let mut lines = follow.next().expect("told");
+        let mut lines = follow.wait().expect("told");
         while lines.len() < 2 {
-            lines.extend(follow.next().expect("told"));
+            lines.extend(follow.wait().expect("told"));
         }
         assert_eq!(shown(&lines), ["b: begun", "a: anew"]);
     }

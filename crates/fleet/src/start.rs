@@ -71,6 +71,8 @@ pub enum Failed {
     Refused {
         /// Its words.
         said: String,
+        /// What it says to do about it.
+        hints: Vec<String>,
         /// Its exit code.
         code: i32,
     },
@@ -169,10 +171,22 @@ impl Begun {
             return Ok(Started::Now { pid, ms: millis(at.duration_since(since)) });
         }
         let status = child.wait().map_err(system("wait for the gateway's process"))?;
-        let said = text.lines().map(str::trim).filter(|it| !it.is_empty()).collect::<Vec<_>>().join("; ");
+        let code = status.code().unwrap_or(-1);
+        let (said, hints) = words(&text);
         let said = if said.is_empty() { format!("it ended with {status}") } else { said };
-        Err(Failed::Refused { said: said.replace("error: ", ""), code: status.code().unwrap_or(-1) })
+        Err(Failed::Refused { said, hints, code })
     }
+}
+
+/// What a gateway says when it does not start, and what to do about it: its name is known here.
+fn words(text: &str) -> (String, Vec<String>) {
+    let lines = || text.lines().map(str::trim).filter(|it| !it.is_empty());
+    let hints = lines().filter_map(|it| it.strip_prefix("→ ")).map(str::to_owned).collect();
+    let told = lines().filter(|it| !it.starts_with('→')).map(|it| {
+        let it = it.strip_prefix("error: ").unwrap_or(it);
+        it.strip_prefix("instance ").and_then(|it| Some(it.split_once(": ")?.1)).unwrap_or(it)
+    });
+    (told.collect::<Vec<_>>().join("; "), hints)
 }
 
 /// How long after its last word a process may take to be gone.
@@ -244,4 +258,20 @@ fn ended_within(process: &OwnedFd, limit: Duration) -> bool {
 
 fn millis(it: Duration) -> u64 {
     u64::try_from(it.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_a_refused_start_are_told_apart_from_what_to_do() {
+        let text =
+            "error: instance a: port 20000 is taken by /bin/x (pid 7, user 0)\n  → stop it\n  → or not\n";
+        let (said, hints) = words(text);
+        assert_eq!(said, "port 20000 is taken by /bin/x (pid 7, user 0)");
+        assert_eq!(hints, ["stop it", "or not"]);
+        let (said, _) = words("error: instance a: the config file\n  line 1: is wrong\n");
+        assert_eq!(said, "the config file; line 1: is wrong");
+    }
 }

@@ -90,6 +90,11 @@ impl Ambient {
         std::env::current_exe()
     }
 
+    /// The service unit of ours that this process runs in, by the kernel's word: variables are inherited by anybody.
+    pub fn unit() -> Option<String> {
+        unit_in(&std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
+    }
+
     /// The environment of a child of the instance with this name. It holds nothing that leads to any instance, and a
     /// mark that keeps a command of ours, started by the child, from taking the home's own instance for granted.
     pub fn child(&self, instance: &str) -> Vec<(String, String)> {
@@ -145,6 +150,12 @@ pub(crate) const TOOL_VARIABLE: &str = "OPENCLAW_TOOL_OF";
 /// Names the folder of host-wide records; see [`crate::registry::Host`].
 pub(crate) const HOST_VARIABLE: &str = "OPENCLAW_HOST_DIR";
 
+/// `0::/user.slice/…/app.slice/openclaw-gateway-main.service`.
+fn unit_in(cgroups: &str) -> Option<String> {
+    let mut names = cgroups.lines().filter_map(|it| it.rsplit('/').next());
+    names.find(|it| it.starts_with("openclaw-gateway") && it.ends_with(".service")).map(str::to_owned)
+}
+
 fn absolute(text: &str, home: Option<&Path>, folder: &Path) -> PathBuf {
     let text = text.trim();
     match (text.strip_prefix('~'), home) {
@@ -196,6 +207,15 @@ mod tests {
         assert_eq!(names, ["LC_ALL", "PATH", "OPENCLAW_TOOL_OF"]);
         let names: Vec<_> = it.without_instance().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["LC_ALL", "OPENAI_API_KEY", "PATH"]);
+    }
+
+    #[test]
+    fn a_unit_is_known_by_the_group_that_the_process_runs_in() {
+        let user =
+            "0::/user.slice/user-1000.slice/user@1000.service/app.slice/openclaw-gateway-main.service\n";
+        assert_eq!(unit_in(user).as_deref(), Some("openclaw-gateway-main.service"));
+        let shell = "0::/user.slice/user-1000.slice/session-2.scope\n";
+        assert_eq!((unit_in(shell), unit_in("")), (None, None));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The config document: JSON5 text, read with places, changed without losing a comment.
 
-use std::collections::BTreeSet;
+mod changes;
+mod edit;
+
 use std::fmt;
 use std::fs;
 use std::io;
@@ -8,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use base::file::{self, FileError};
 use jsonc_parser::ast;
-use jsonc_parser::cst::{CstContainerNode, CstInputValue, CstNode, CstRootNode};
 use jsonc_parser::{CollectOptions, ParseOptions};
-use serde::Serialize;
 use serde_json::{Map, Value};
+
+pub use changes::{Change, changes, redacted};
 
 /// The most bytes that a config file may have.
 const LARGEST: u64 = 2 * 1024 * 1024;
@@ -193,78 +195,6 @@ impl Document {
         found
     }
 
-    /// Puts a value at keys joined with dots, making the objects on the way. Comments, order and everything
-    /// else stay as they are.
-    ///
-    /// # Errors
-    /// When something on the way is there and is no object.
-    pub fn set(&mut self, path: &str, value: &Value) -> Result<(), Finding> {
-        let keys: Vec<&str> = path.split('.').collect();
-        self.set_at(&keys, value)
-    }
-
-    /// As [`Document::set`], for keys that may hold dots themselves. A number leads into a list, to a place that
-    /// is there.
-    ///
-    /// # Errors
-    /// As [`Document::set`].
-    pub fn set_at<K: AsRef<str>>(&mut self, keys: &[K], value: &Value) -> Result<(), Finding> {
-        let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
-        let root = self.tree()?;
-        let mut object = root
-            .object_value_or_create()
-            .ok_or_else(|| self.finding("", "the document must be an object: { … }"))?;
-        let Some((last, way)) = keys.split_last() else {
-            return Err(Finding::whole("no key was named".to_owned()));
-        };
-        if let Some(node) = find(&root, &keys) {
-            replace(node, input(value));
-            return self.becomes(&root);
-        }
-        for (at, key) in way.iter().enumerate() {
-            let found = match find(&root, &keys[..=at]) {
-                // The next key is a place in it, which is looked up from the root again.
-                Some(it) if it.as_array().is_some_and(|_| find(&root, &keys[..=at + 1]).is_some()) => {
-                    continue;
-                }
-                Some(it) => it.as_object(),
-                None => object.object_value_or_create(key),
-            };
-            object = found.ok_or_else(|| {
-                self.finding(&keys[..=at].join("."), "this is no object, so nothing can be set inside it")
-            })?;
-        }
-        object.append(last, input(value));
-        self.becomes(&root)
-    }
-
-    /// Takes a key out. False when it was not there. Everything else stays as it is.
-    ///
-    /// # Errors
-    /// When the text cannot be taken apart, which a document that was parsed can.
-    pub fn remove_at<K: AsRef<str>>(&mut self, keys: &[K]) -> Result<bool, Finding> {
-        let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
-        let root = self.tree()?;
-        let Some(node) = find(&root, &keys).filter(|_| !keys.is_empty()) else { return Ok(false) };
-        match node.parent() {
-            Some(CstContainerNode::ObjectProp(property)) => property.remove(),
-            _ => node.remove(),
-        }
-        self.becomes(&root)?;
-        Ok(true)
-    }
-
-    fn tree(&self) -> Result<CstRootNode, Finding> {
-        CstRootNode::parse(&self.text, &options())
-            .map_err(|error| Finding::at(&self.text, error.range().start, "", error.kind().to_string()))
-    }
-
-    fn becomes(&mut self, root: &CstRootNode) -> Result<(), Finding> {
-        *self =
-            Self::parse(&self.path, root.to_string()).map_err(|error| Finding::whole(error.to_string()))?;
-        Ok(())
-    }
-
     /// The same document for another file.
     #[must_use]
     pub fn at(mut self, path: &Path) -> Self {
@@ -389,76 +319,6 @@ fn browser_profiles(config: &Value) -> impl Iterator<Item = &Value> {
     profiles.into_iter().flat_map(Map::values)
 }
 
-/// One key that two documents have differently.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Change {
-    /// Keys joined with dots.
-    pub path: String,
-    /// The value as JSON, secrets masked; absent where it is not set.
-    pub before: Option<String>,
-    /// The value as JSON, secrets masked; absent where it is not set.
-    pub after: Option<String>,
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |it: &Option<String>| it.clone().unwrap_or_else(|| "not set".to_owned());
-        write!(f, "{}: {} → {}", self.path, shown(&self.before), shown(&self.after))
-    }
-}
-
-/// What two documents say differently, in the order of the keys.
-pub fn changes(before: &Value, after: &Value) -> Vec<Change> {
-    let mut found = Vec::new();
-    compare(&mut Vec::new(), Some(before), Some(after), &mut found);
-    found
-}
-
-fn compare(path: &mut Vec<String>, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Change>) {
-    if before == after {
-        return;
-    }
-    let objects = (before.and_then(Value::as_object), after.and_then(Value::as_object));
-    let keys: BTreeSet<&String> = match objects {
-        (Some(a), Some(b)) => a.keys().chain(b.keys()).collect(),
-        (Some(it), None) if after.is_none() && !it.is_empty() => it.keys().collect(),
-        (None, Some(it)) if before.is_none() && !it.is_empty() => it.keys().collect(),
-        _ => {
-            let shown = |it: Option<&Value>| it.map(|it| shown(path, it));
-            found.push(Change { path: path.join("."), before: shown(before), after: shown(after) });
-            return;
-        }
-    };
-    for key in keys {
-        path.push(key.clone());
-        compare(path, objects.0.and_then(|it| it.get(key)), objects.1.and_then(|it| it.get(key)), found);
-        path.pop();
-    }
-}
-
-fn shown(path: &[String], value: &Value) -> String {
-    if path.last().is_some_and(|it| is_secret(it)) {
-        return "***".to_owned();
-    }
-    base::text::line(&redacted(value, "***").to_string(), 120)
-}
-
-/// A value without its secrets: each reads as `mark`.
-pub fn redacted(value: &Value, mark: &str) -> Value {
-    match value {
-        Value::Object(object) => {
-            let entries = object.iter().map(|(key, it)| {
-                let hidden = is_secret(key) && it.as_str().is_some_and(|it| !it.is_empty());
-                let value = if hidden { Value::String(mark.to_owned()) } else { redacted(it, mark) };
-                (key.clone(), value)
-            });
-            Value::Object(entries.collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(|it| redacted(it, mark)).collect()),
-        other => other.clone(),
-    }
-}
-
 /// The port of an address on this machine.
 fn local_port(url: &str) -> Option<u16> {
     let (_, rest) = url.split_once("://")?;
@@ -466,34 +326,6 @@ fn local_port(url: &str) -> Option<u16> {
     let (host, port) = authority.rsplit_once(':')?;
     let is_local = matches!(host, "localhost" | "[::1]") || host.starts_with("127.");
     port.parse().ok().filter(|_| is_local)
-}
-
-/// The value at `keys`.
-fn find(root: &CstRootNode, keys: &[&str]) -> Option<CstNode> {
-    keys.iter().try_fold(root.value()?, |node, key| {
-        if let Some(object) = node.as_object() {
-            return object.get(key)?.value();
-        }
-        node.as_array()?.elements().into_iter().nth(key.parse().ok()?)
-    })
-}
-
-fn replace(node: CstNode, value: CstInputValue) {
-    // A place in a list is taken out and filled again, and comments beside it do not survive that.
-    if let (Some(text), CstInputValue::String(new)) = (node.as_string_lit(), &value) {
-        text.set_raw_value(serde_json::to_string(new).expect("a text always writes"));
-        return;
-    }
-    match node.parent() {
-        Some(CstContainerNode::ObjectProp(property)) => property.set_value(value),
-        Some(CstContainerNode::Array(list)) => {
-            if let Some(at) = node.element_index() {
-                node.remove();
-                list.insert(at, value);
-            }
-        }
-        _ => {}
-    }
 }
 
 fn texts(value: &Value, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, String)>) {
@@ -507,19 +339,6 @@ fn texts(value: &Value, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, St
         Value::Array(list) => list.iter().enumerate().for_each(|(at, it)| below(at.to_string(), it)),
         Value::String(text) => found.push((path.clone(), text.clone())),
         _ => {}
-    }
-}
-
-fn input(value: &Value) -> CstInputValue {
-    match value {
-        Value::Null => CstInputValue::Null,
-        Value::Bool(it) => CstInputValue::Bool(*it),
-        Value::Number(it) => CstInputValue::Number(it.to_string()),
-        Value::String(it) => CstInputValue::String(it.clone()),
-        Value::Array(it) => CstInputValue::Array(it.iter().map(input).collect()),
-        Value::Object(it) => {
-            CstInputValue::Object(it.iter().map(|(key, it)| (key.clone(), input(it))).collect())
-        }
     }
 }
 
@@ -635,17 +454,5 @@ mod tests {
         it.set("gateway.port", &json!(20000)).expect("set");
         it.save().expect("written");
         assert_eq!(Document::load(&path).expect("there").port(), Some(20000));
-    }
-
-    #[test]
-    fn no_secret_is_shown() {
-        let shown = redacted(
-            &json!({"gateway": {"auth": {"token": "abc"}}, "models": {"providers": {"x": {"apiKey": "k"}}},
-                    "list": [{"botToken": "b", "name": "n"}], "token": ""}),
-            "***",
-        );
-        let text = shown.to_string();
-        assert!(!text.contains("abc") && !text.contains("\"k\"") && !text.contains("\"b\""), "{text}");
-        assert!(text.contains("\"name\":\"n\"") && text.contains("\"token\":\"\""), "{text}");
     }
 }

@@ -24,6 +24,7 @@ mod support;
 mod talk;
 mod tools;
 mod turn;
+mod users;
 mod views;
 mod wire;
 mod words;

@@ -14,6 +14,8 @@ use super::swap::may_go_to;
 use super::{About, CONFIG, OUTSIDE, Placed, SnapshotError, Target, path, secrets};
 
 const TOKEN: &str = "gateway.auth.token";
+/// The folder of accepted configs.
+const HISTORY: &str = "generations";
 
 /// An unpacked instance on its way to its place.
 pub(super) struct Arrival<'a> {
@@ -79,7 +81,8 @@ impl Arrival<'_> {
             if let Some(old) = self.old {
                 done.kept.append(&mut secrets::take_files(old, self.state)?);
             }
-            let files = self.about.secrets.files.iter();
+            // Old configs are a history, and nothing that anybody could set anew.
+            let files = self.about.secrets.files.iter().filter(|it| it.trim_end_matches('/') != HISTORY);
             let gone = files.filter(|it| !is_there(&self.state.join(it.trim_end_matches('/'))));
             done.missing.extend(gone.cloned());
         }

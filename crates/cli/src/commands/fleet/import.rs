@@ -123,7 +123,7 @@ fn show(app: &App, as_json: bool, findings: &Findings, done: Option<&Imported>) 
         let kind = serde_json::to_value(it.kind).unwrap_or_default();
         vec![kind.as_str().unwrap_or_default().to_owned(), it.what.clone(), word, why]
     });
-    app.printer.table(&["KIND", "WHAT", "", "WHY"], rows.collect());
+    app.printer.table(&["KIND", "WHAT", "VERDICT", "WHY"], rows.collect());
     if let Some(running) = &findings.running {
         let words =
             format!("the original runs (pid {}: {}): stop it before the import", running.pid, running.what);

@@ -56,7 +56,7 @@ pub(super) fn run(app: &App, args: &LogsArgs) -> Result<ExitCode, Failure> {
     }
     let Some(mut follow) = follow else { return Ok(ExitCode::SUCCESS) };
     loop {
-        let lines = follow.next().map_err(|error| {
+        let lines = follow.wait().map_err(|error| {
             Failure::new(Kind::Fault, format!("the logs cannot be followed any further: {error}"))
         })?;
         if show(lines).is_err() {

@@ -180,7 +180,10 @@ fn failure(instance: &Instance, error: &Failed) -> Failure {
         Failed::Slow { .. } | Failed::Deaf { .. } => Kind::Again,
         Failed::System { .. } => Kind::Fault,
     };
-    let failure = Failure::from_error(kind, error).of(Some(&instance.name));
+    let mut failure = Failure::from_error(kind, error).of(Some(&instance.name));
+    if let Failed::Refused { hints, .. } = error {
+        failure.hints.clone_from(hints);
+    }
     match error.remedy(&instance.name) {
         Some(it) => failure.hint(it),
         None => failure,

@@ -3,6 +3,7 @@
 mod ask;
 mod strangers;
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -159,14 +160,23 @@ pub fn some(host: &Host, ambient: &Ambient, known: &[Known]) -> Vec<Seen> {
 struct Scene {
     locks: Locks,
     listening: Listening,
-    held: Vec<Held>,
+    /// Read for those that do not run.
+    held: OnceCell<Vec<Held>>,
+    claims: PathBuf,
 }
 
 impl Scene {
     fn look(host: &Host) -> Self {
-        let locks = Locks::read();
-        let held = claims::held_now(&host.claims(), &locks);
-        Self { locks, listening: Listening::read(), held }
+        Self {
+            locks: Locks::read(),
+            listening: Listening::read(),
+            held: OnceCell::new(),
+            claims: host.claims(),
+        }
+    }
+
+    fn held(&self) -> &[Held] {
+        self.held.get_or_init(|| claims::held_now(&self.claims, &self.locks))
     }
 
     fn see(&self, known: &[Known], ambient: &Ambient) -> Vec<Seen> {
@@ -208,7 +218,7 @@ impl Scene {
             Err(error) => seen.findings.push(base::text::chain(error)),
         }
         let theirs = |it: &&Held| it.holder.state_dir != instance.state_dir;
-        for held in self.held.iter().filter(theirs) {
+        for held in self.held().iter().filter(theirs) {
             if needs(instance, seen.port, held.claim.as_ref()) {
                 let claim = held.claim.as_ref().map_or_else(String::new, ToString::to_string);
                 seen.findings.push(format!("{claim} is held by {}", held.holder));

@@ -34,6 +34,8 @@ const TRIES: usize = 8;
 pub(crate) enum Purpose {
     /// An instance is made there.
     Making,
+    /// A snapshot is unpacked there.
+    Restoring,
     /// An instance is taken apart there.
     Removing,
 }
@@ -106,6 +108,7 @@ pub(crate) fn staging_name(place: &Path, purpose: Purpose) -> PathBuf {
         if name.starts_with(PREFIX) { name } else { format!("{PREFIX}-{}", name.trim_start_matches('.')) };
     let purpose = match purpose {
         Purpose::Making => "making",
+        Purpose::Restoring => "restoring",
         Purpose::Removing => "removing",
     };
     place.with_file_name(format!("{name}.{purpose}-{}", random::hex::<6>()))
@@ -230,7 +233,7 @@ mod tests {
     #[test]
     fn a_staging_folder_is_known_by_its_name_and_no_instance_is() {
         for place in ["/home/ada/.openclaw", "/home/ada/.openclaw-work", "/data/acme", "/data/.acme.d"] {
-            for purpose in [Purpose::Making, Purpose::Removing] {
+            for purpose in [Purpose::Making, Purpose::Restoring, Purpose::Removing] {
                 let name = staging_name(Path::new(place), purpose);
                 assert_eq!(name.parent(), Path::new(place).parent());
                 let name = name.file_name().and_then(|it| it.to_str()).expect("text").to_owned();

@@ -25,7 +25,6 @@ mod config;
 mod contents;
 mod error;
 mod gzip;
-mod leftovers;
 mod pack;
 mod path;
 mod piece;
@@ -46,7 +45,6 @@ use serde::{Deserialize, Serialize};
 
 pub use archive::{inspect, verify};
 pub use error::SnapshotError;
-pub use leftovers::{clean, leftovers};
 pub use restore::restore;
 pub use take::take;
 

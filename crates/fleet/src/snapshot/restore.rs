@@ -17,8 +17,8 @@ use super::{About, Progress, Restored, SEALED, SnapshotError, Target, secrets};
 
 /// Restores a snapshot as the target instance, and replaces the one that is there. Without a passphrase, or where
 /// no secrets are in the snapshot, those of the replaced instance stay; what is nowhere is told as missing. Whoever
-/// looks, also after a kill at any moment, finds the old instance or the new one; see
-/// [`leftovers`](super::leftovers) for what else may be there then.
+/// looks, also after a kill at any moment, finds the old instance or the new one; a staging folder that may be beside it
+/// then is taken away by a repair.
 ///
 /// # Errors
 /// When the snapshot is not good, the passphrase is wrong, a gateway has the state folder, or a disk fails. The
@@ -37,15 +37,15 @@ pub fn restore(
         swap::refuse_running(&real)?;
     }
     let staging = Staging::beside(&real, &target.instance)?;
-    let mut unpacker = Unpacker::new(&staging.root);
-    let (about, opened) = unpack(file, &staging.root, &mut unpacker, passphrase, said)?;
+    let mut unpacker = Unpacker::new(staging.root());
+    let (about, opened) = unpack(file, staging.root(), &mut unpacker, passphrase, said)?;
     unpacker.link()?;
 
     let old = exists.then(|| swap::lock_existing(&target.instance, &real)).transpose()?;
     let arrival = Arrival {
         about: &about,
         target,
-        staging: &staging.root,
+        staging: staging.root(),
         state: &staging.state(),
         old: exists.then_some(real.as_path()),
         opened: opened.as_deref(),

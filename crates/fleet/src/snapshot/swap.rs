@@ -1,71 +1,66 @@
 //! The folder in which an instance is unpacked, and its change of place with the one that is there.
 
-use std::fs::{self, File, Permissions, TryLockError};
-use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use base::{file, random};
+use base::file;
 use profile::claims::{Claims, Refused};
 use profile::{Instance, folder};
 
 use super::error::failed;
 use super::{STATE, SnapshotError};
+use crate::places::{self, Purpose};
 
-/// What the name of a staging folder has after that of the state folder, before six random bytes in hex.
-pub(super) const MARK: &str = ".restoring-";
-
-/// Beside the state folder, for the owner alone; it goes with the value. The state folder in it is locked like that
-/// of a gateway, so that nobody takes it for a leftover.
+/// The folder in which an instance is unpacked. The state folder in it is locked like that of a gateway, so that
+/// nobody starts there before it is whole.
 pub(super) struct Staging {
-    pub(super) root: PathBuf,
+    outer: places::Staging,
     /// Where it goes.
     real: PathBuf,
-    lock: Option<Claims>,
+    lock: Claims,
 }
 
 impl Staging {
     /// A staging folder for the instance's state folder.
     pub(super) fn beside(real: &Path, instance: &Instance) -> Result<Self, SnapshotError> {
-        let mut name = real.file_name().unwrap_or_default().to_owned();
-        name.push(format!("{MARK}{}", random::hex::<6>()));
-        let mut staging = Self { root: real.with_file_name(name), real: real.to_path_buf(), lock: None };
-        file::private_folder(&staging.state())?;
-        staging.lock = Some(lock(instance, &staging.state())?);
-        Ok(staging)
+        let outer = places::Staging::beside(real, Purpose::Restoring)?;
+        let state = outer.path().join(STATE);
+        file::private_folder(&state)?;
+        let lock = lock(instance, &state)?;
+        Ok(Self { outer, real: real.to_path_buf(), lock })
+    }
+
+    /// The folder itself.
+    pub(super) fn root(&self) -> &Path {
+        self.outer.path()
     }
 
     /// The state folder in it.
     pub(super) fn state(&self) -> PathBuf {
-        self.root.join(STATE)
+        self.root().join(STATE)
     }
 
     /// Waits until the disk has it, and gives it its place. `old` is the lock of what is there now, which is
     /// removed. Returns a folder that could not be.
-    pub(super) fn swap(mut self, old: Option<Claims>) -> Result<Option<PathBuf>, SnapshotError> {
-        let opened = File::open(&self.root).map_err(failed("open", &self.root))?;
-        rustix::fs::syncfs(&opened).map_err(|it| failed("sync", &self.root)(it.into()))?;
+    pub(super) fn swap(self, old: Option<Claims>) -> Result<Option<PathBuf>, SnapshotError> {
+        file::sync_disk(self.root())?;
+        let Self { outer, real, lock } = self;
         if let Some(old) = old {
-            file::exchange(&self.state(), &self.real)?;
-            let removed = remove_tree(&self.root);
+            file::exchange(&outer.path().join(STATE), &real)?;
+            let root = outer.path().to_path_buf();
+            drop(outer);
             // This removes the lock's file at the place, which is the staged one by now: still held, by us, so that
             // a gateway that waits for it begins anew with the new folder.
             drop(old);
-            self.lock = None;
-            return Ok(removed.err().map(|_| self.root.clone()));
+            drop(lock);
+            return Ok(root.exists().then_some(root));
         }
-        file::move_new(&self.state(), &self.real)?;
+        file::move_new(&outer.path().join(STATE), &real)?;
         // Nobody else can have it: it is held until the lock is dropped.
-        let _ = fs::remove_file(self.real.join("gateway.lock"));
-        self.lock = None;
+        let _ = fs::remove_file(real.join("gateway.lock"));
+        drop(lock);
         Ok(None)
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        // A leftover is told of by `leftovers`.
-        let _ = remove_tree(&self.root);
     }
 }
 
@@ -98,18 +93,6 @@ pub(super) fn lock_existing(instance: &Instance, real: &Path) -> Result<Claims, 
     lock(instance, real)
 }
 
-/// Removes a folder with all that is in it, also where a folder in it is read-only.
-pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path)?;
-            fs::remove_dir_all(path)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
-}
-
 /// Whether something can be moved to `place` from `staging`, and may be by what a snapshot says: it is free, in a
 /// folder of ours on the same disk, and nothing on its way is hidden, the way to the home left out. A program looks
 /// for what it is to run or to trust in hidden places.
@@ -135,15 +118,4 @@ fn lock(instance: &Instance, state_dir: &Path) -> Result<Claims, SnapshotError> 
         error @ Refused::File { .. } => SnapshotError::Lock(error),
     })?;
     Ok(claims)
-}
-
-fn open_up(folder: &Path) -> io::Result<()> {
-    fs::set_permissions(folder, Permissions::from_mode(file::PRIVATE_FOLDER))?;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
 }

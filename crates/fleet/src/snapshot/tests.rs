@@ -18,7 +18,8 @@ use serde_json::Value;
 use store::Store;
 use tempfile::TempDir;
 
-use super::{Restored, SnapshotError, Source, Taken, Target, leftovers, restore, take};
+use super::{Restored, SnapshotError, Source, Taken, Target, restore, take};
+use crate::places::stagings_in;
 
 /// What no snapshot without a passphrase may hold.
 const TELLTALE: &str = "hunter";
@@ -106,7 +107,7 @@ impl Scene {
                 assert!(progress.done >= far && Some(progress.done) <= progress.total, "{progress:?}");
                 far = progress.done;
             });
-        assert_eq!(leftovers(self.home.path()), [""; 0].map(PathBuf::from), "nothing is left over");
+        assert!(stagings_in(self.home.path()).is_empty(), "nothing is left over");
         restored
     }
 

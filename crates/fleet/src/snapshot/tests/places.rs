@@ -3,10 +3,9 @@
 use std::fs;
 
 use base::file;
-use profile::Claims;
 use serde_json::json;
 
-use super::super::{SnapshotError, clean, leftovers, restore};
+use super::super::{SnapshotError, restore};
 use super::Scene;
 
 #[test]
@@ -100,22 +99,4 @@ fn a_home_as_workspace_stays_out() {
     assert!(taken.about.outside.is_empty());
     let left = taken.left_out.iter().find(|it| it.path == scene.home.path()).expect("told");
     assert!(left.reason.contains("a home"), "{left:?}");
-}
-
-#[test]
-fn what_a_killed_restore_left_is_found_and_removed_unless_it_is_in_use() {
-    let scene = Scene::new();
-    let used = ".openclaw-work.restoring-0123456789ab";
-    let dead = ".openclaw-work.restoring-ba9876543210";
-    for name in [used, dead, ".openclaw-work.restoring-x", ".openclaw-a.restored-0123456789ab"] {
-        scene.write(&format!("{name}/state/openclaw.json"), b"{}");
-    }
-    let state = scene.at(used).join("state");
-    let mut claims = Claims::new(&scene.at("host"), "work", &state);
-    claims.take_folder().expect("free");
-    assert_eq!(leftovers(scene.home.path()), [scene.at(used), scene.at(dead)]);
-    assert_eq!(clean(scene.home.path()).expect("cleaned"), [scene.at(dead)]);
-    drop(claims);
-    assert_eq!(clean(scene.home.path()).expect("cleaned"), [scene.at(used)]);
-    assert!(scene.at(".openclaw-work.restoring-x").exists());
 }

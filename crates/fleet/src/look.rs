@@ -77,7 +77,7 @@ pub struct Seen {
     pub state: State,
     /// The base port: of the running one, else the config's, else the recorded one.
     pub port: Option<u16>,
-    /// Browser ports that its config pins.
+    /// Ports that its config pins.
     pub pinned: Vec<u16>,
     /// The process, where one runs.
     pub pid: Option<u32>,

@@ -18,7 +18,7 @@ const LOGIN_KEYS: [&str; 3] = ["botToken", "token", "appToken"];
 pub(crate) struct Holdings {
     /// Folders of agents other than the default one.
     pub(crate) workspaces: Vec<PathBuf>,
-    /// Ports of browsers.
+    /// Ports that stand in the config.
     pub(crate) pinned: Vec<u16>,
     cdp_urls: Vec<String>,
     user_data: Vec<PathBuf>,
@@ -57,7 +57,7 @@ impl Holdings {
         let workspaces = std::iter::once(workspace).chain(self.workspaces.iter().cloned());
         let needed = workspaces
             .map(Claim::Workspace)
-            .chain(self.pinned.iter().map(|it| Claim::Port(Role::Browser, *it)))
+            .chain(self.pinned.iter().map(|it| Claim::Port(Role::Pinned, *it)))
             .chain(self.cdp_urls.iter().cloned().map(Claim::CdpUrl))
             .chain(self.user_data.iter().cloned().map(Claim::UserData));
         for claim in needed {

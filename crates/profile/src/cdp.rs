@@ -53,7 +53,7 @@ pub fn allocate(
 /// # Errors
 /// When another gateway holds it.
 pub fn pinned(claims: &Claims, port: u16) -> Result<CdpPort, Refused> {
-    let claim = claims.lease(Claim::Port(Role::Browser, port))?;
+    let claim = claims.lease(Claim::Port(Role::Pinned, port))?;
     Ok(CdpPort { port, placeholder: hold(port).ok(), _claim: claim })
 }
 

@@ -296,10 +296,11 @@ fn place(root: &ast::Value<'_>, path: &str) -> usize {
     offset
 }
 
-/// Ports of browsers that a config pins: `browser.profiles.<name>.cdpPort`, and the port of an address on this machine
-/// in `browser.cdpUrl` or `browser.profiles.<name>.cdpUrl`.
+/// Ports that a config pins: `canvasHost.port`, `browser.profiles.<name>.cdpPort`, and the port of an address on this
+/// machine in `browser.cdpUrl` or `browser.profiles.<name>.cdpUrl`.
 pub fn pinned_ports(config: &Value) -> Vec<u16> {
-    let named = browser_profiles(config).filter_map(|it| it.get("cdpPort").and_then(Value::as_u64));
+    let named = browser_profiles(config).filter_map(|it| it.get("cdpPort"));
+    let named = named.chain(config.pointer("/canvasHost/port")).filter_map(Value::as_u64);
     let named = named.filter_map(|it| u16::try_from(it).ok()).filter(|it| *it > 0);
     let mut ports: Vec<u16> = named.chain(cdp_urls(config).iter().filter_map(|it| local_port(it))).collect();
     ports.sort_unstable();
@@ -414,11 +415,11 @@ mod tests {
     #[test]
     fn knows_the_browsers_that_are_pinned() {
         let it = parse(
-            "{browser: {cdpUrl: 'http://127.0.0.1:9222/', profiles: {a: {cdpPort: 18805}, b: {cdpUrl: \
+            "{canvasHost: {port: 20500}, browser: {cdpUrl: 'http://127.0.0.1:9222/', profiles: {a: {cdpPort: 18805}, b: {cdpUrl: \
              'wss://far.example:443/?token=x'}, c: {cdpUrl: 'http://localhost:9222'}}}}",
         )
         .expect("JSON5");
-        assert_eq!(it.pinned_ports(), [9222, 18805]);
+        assert_eq!(it.pinned_ports(), [9222, 18805, 20500]);
         assert_eq!(cdp_urls(it.value()).len(), 3);
         assert!(parse("{browser: 5}").expect("JSON5").pinned_ports().is_empty());
     }

@@ -67,8 +67,10 @@ pub enum Role {
     Control,
     /// base + 4.
     Canvas,
-    /// For a browser's debugger.
+    /// For a browser's debugger, as the allocator found it.
     Browser,
+    /// For what the config pins: a browser's debugger, or the canvas host at another port.
+    Pinned,
 }
 
 impl fmt::Display for Role {
@@ -78,6 +80,7 @@ impl fmt::Display for Role {
             Role::Control => "browser control port",
             Role::Canvas => "canvas port",
             Role::Browser => "browser port",
+            Role::Pinned => "pinned port",
         })
     }
 }
@@ -89,7 +92,7 @@ pub struct Neighbour {
     pub name: String,
     /// Its ports.
     pub plan: Plan,
-    /// Browser ports that its config pins.
+    /// Ports that its config pins.
     pub pinned: Vec<u16>,
 }
 
@@ -97,7 +100,7 @@ impl Neighbour {
     /// What it needs a port for; `None` where it can do without that port.
     pub fn role_of(&self, port: u16) -> Option<Role> {
         let fixed = self.plan.fixed().into_iter().find(|(_, it)| *it == port).map(|(role, _)| role);
-        fixed.or_else(|| self.pinned.contains(&port).then_some(Role::Browser))
+        fixed.or_else(|| self.pinned.contains(&port).then_some(Role::Pinned))
     }
 }
 
@@ -127,7 +130,7 @@ pub struct Overlap {
 /// The first port that the plan, or what its config pins, has in common with what another needs as it is.
 pub fn overlap(plan: &Plan, pinned: &[u16], others: &[Neighbour]) -> Option<Overlap> {
     let fixed = plan.fixed().into_iter();
-    let wanted = fixed.chain(pinned.iter().map(|it| (Role::Browser, *it)));
+    let wanted = fixed.chain(pinned.iter().map(|it| (Role::Pinned, *it)));
     wanted.into_iter().find_map(|(role, port)| {
         let (other, their_role) = others.iter().find_map(|it| Some((it, it.role_of(port)?)))?;
         let (base, other, their_base) = (plan.base, other.name.clone(), other.plan.base);
@@ -208,9 +211,9 @@ mod tests {
             (20002, vec![], neighbour(20000, &[]), Some((20002, Role::Gateway, Role::Control))),
             (19998, vec![], neighbour(20000, &[]), Some((20000, Role::Control, Role::Gateway))),
             (20001, vec![], neighbour(20000, &[]), None),
-            (20500, vec![20004], neighbour(20000, &[]), Some((20004, Role::Browser, Role::Canvas))),
-            (20500, vec![], neighbour(20000, &[20502]), Some((20502, Role::Control, Role::Browser))),
-            (20500, vec![20600], neighbour(20000, &[20600]), Some((20600, Role::Browser, Role::Browser))),
+            (20500, vec![20004], neighbour(20000, &[]), Some((20004, Role::Pinned, Role::Canvas))),
+            (20500, vec![], neighbour(20000, &[20502]), Some((20502, Role::Control, Role::Pinned))),
+            (20500, vec![20600], neighbour(20000, &[20600]), Some((20600, Role::Pinned, Role::Pinned))),
             // Inside the other's browser range: the allocator goes around it.
             (20020, vec![], neighbour(20000, &[]), None),
         ] {

@@ -37,7 +37,7 @@ pub struct Record {
     pub config_path: PathBuf,
     /// The base port that it last ran with, or was set up for.
     pub port: u16,
-    /// Browser ports that its config pins.
+    /// Ports that its config pins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pinned: Vec<u16>,
     /// Of the program that wrote this.

@@ -104,6 +104,7 @@ impl Draft {
 
     fn browsers(&mut self) -> Result<(), Finding> {
         self.drop_key(&["browser", "cdpUrl"])?;
+        self.drop_key(&["canvasHost", "port"])?;
         let profiles = self.document.get("browser.profiles").and_then(Value::as_object);
         let names: Vec<String> = profiles.into_iter().flatten().map(|(name, _)| name.clone()).collect();
         for name in names {

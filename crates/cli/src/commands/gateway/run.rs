@@ -87,8 +87,8 @@ fn failed(error: &StartError, command: &str) -> Failure {
     match error {
         StartError::Folder(it) => failure.hint(it.remedy()),
         StartError::Held(profile::claims::Refused::Held { claim, .. }) => failure.hint(match claim {
-            profile::claims::Claim::Port(profile::ports::Role::Browser, _) => {
-                "pin another port with browser.profiles.NAME.cdpPort, or none: one is found then"
+            profile::claims::Claim::Port(profile::ports::Role::Pinned, _) => {
+                "pin another port in browser.profiles or canvasHost, or none: one is found then"
             }
             profile::claims::Claim::Port(..) => "choose another port with --port; keep 20 between base ports",
             profile::claims::Claim::Workspace(_) => {

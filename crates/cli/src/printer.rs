@@ -132,6 +132,12 @@ impl Printer {
         (0..head.len()).filter(|at| !kept.contains(at)).map(|at| head[at]).collect()
     }
 
+    /// A sentence that may be longer than the terminal is wide: broken between words there, further lines set in. Where
+    /// a program reads, it stays one line.
+    pub(crate) fn folded(self, text: &str) -> String {
+        if io::stdout().is_terminal() { fold(text, width().into()) } else { text.to_owned() }
+    }
+
     /// A text in a tone, where there are colours.
     pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
         if !self.colours {
@@ -178,7 +184,43 @@ fn columns(text: &str) -> usize {
     seen.count()
 }
 
+/// A word that is longer than the width, such as a path, stays whole.
+fn fold(text: &str, width: usize) -> String {
+    let mut folded = String::new();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let wide = columns(word);
+        if used > 0 && used + 1 + wide > width {
+            folded.push_str("\n  ");
+            used = 2;
+        } else if used > 0 {
+            folded.push(' ');
+            used += 1;
+        }
+        folded.push_str(word);
+        used += wide;
+    }
+    folded
+}
+
 fn width() -> u16 {
     let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |it| it.ws_col);
     if columns == 0 { WIDTH } else { columns }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_is_broken_between_words_and_a_long_word_is_not() {
+        for (text, expected) in [
+            ("short enough", "short enough"),
+            ("one two three four", "one two\n  three\n  four"),
+            ("\u{1b}[1mone\u{1b}[0m two three", "\u{1b}[1mone\u{1b}[0m two\n  three"),
+            ("see /a/path/of/many/parts", "see\n  /a/path/of/many/parts"),
+        ] {
+            assert_eq!(fold(text, if text == "short enough" { 12 } else { 9 }), expected);
+        }
+    }
 }

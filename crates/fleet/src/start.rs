@@ -69,12 +69,20 @@ pub enum Failed {
     /// It said why not, and ended.
     #[error("it did not start: {said}")]
     Refused {
-        /// Its words.
+        /// What it called the reason.
         said: String,
-        /// What it says to do about it.
-        hints: Vec<String>,
+        /// What else it said, a line each; what to do begins with an arrow.
+        more: Vec<String>,
         /// Its exit code.
         code: i32,
+    },
+    /// It runs, and with its config it would not start again.
+    #[error("it would not start again, and was not stopped: {said}")]
+    Kept {
+        /// What is wrong.
+        said: String,
+        /// All that is wrong, a line each.
+        more: Vec<String>,
     },
     /// It is neither ready nor at its end.
     #[error("it is not ready after {} s (pid {pid})", START.as_secs())]
@@ -107,7 +115,7 @@ impl Failed {
             Failed::Deaf { .. } => {
                 Some(format!("kill it, and lose what it was doing: openclaw fleet stop {name} --force"))
             }
-            Failed::Refused { .. } | Failed::System { .. } => None,
+            Failed::Refused { .. } | Failed::Kept { .. } | Failed::System { .. } => None,
         }
     }
 }
@@ -128,7 +136,7 @@ pub fn start(instances: &[&Instance], ambient: &Ambient, program: &Path) -> Vec<
 /// A start under way.
 enum Begun {
     Already(u32),
-    Child { child: Child, since: Instant, said: mpsc::Receiver<(String, Instant)> },
+    Child { name: String, child: Child, since: Instant, said: mpsc::Receiver<(String, Instant)> },
 }
 
 fn begin(instance: &Instance, ambient: &Ambient, program: &Path, locks: &Locks) -> Result<Begun, Failed> {
@@ -153,14 +161,14 @@ fn begin(instance: &Instance, ambient: &Ambient, program: &Path, locks: &Locks) 
         // Whoever waited may have given up.
         let _ = tell.send((text, Instant::now()));
     });
-    Ok(Begun::Child { child, since, said })
+    Ok(Begun::Child { name: instance.name.clone(), child, since, said })
 }
 
 impl Begun {
     fn wait(self, deadline: Instant) -> Result<Started, Failed> {
-        let (mut child, since, said) = match self {
+        let (name, mut child, since, said) = match self {
             Begun::Already(pid) => return Ok(Started::Already { pid }),
-            Begun::Child { child, since, said } => (child, since, said),
+            Begun::Child { name, child, since, said } => (name, child, since, said),
         };
         let pid = child.id();
         let left = deadline.saturating_duration_since(Instant::now());
@@ -171,22 +179,23 @@ impl Begun {
             return Ok(Started::Now { pid, ms: millis(at.duration_since(since)) });
         }
         let status = child.wait().map_err(system("wait for the gateway's process"))?;
-        let code = status.code().unwrap_or(-1);
-        let (said, hints) = words(&text);
-        let said = if said.is_empty() { format!("it ended with {status}") } else { said };
-        Err(Failed::Refused { said, hints, code })
+        let (said, more) = parted(&text, &name);
+        let said = said.unwrap_or_else(|| format!("it ended with {status}"));
+        Err(Failed::Refused { said, more, code: status.code().unwrap_or(-1) })
     }
 }
 
-/// What a gateway says when it does not start, and what to do about it: its name is known here.
-fn words(text: &str) -> (String, Vec<String>) {
-    let lines = || text.lines().map(str::trim).filter(|it| !it.is_empty());
-    let hints = lines().filter_map(|it| it.strip_prefix("→ ")).map(str::to_owned).collect();
-    let told = lines().filter(|it| !it.starts_with('→')).map(|it| {
-        let it = it.strip_prefix("error: ").unwrap_or(it);
-        it.strip_prefix("instance ").and_then(|it| Some(it.split_once(": ")?.1)).unwrap_or(it)
-    });
-    (told.collect::<Vec<_>>().join("; "), hints)
+/// The reason out of what a gateway said before it ended, and the lines beside it.
+fn parted(text: &str, name: &str) -> (Option<String>, Vec<String>) {
+    let mut lines: Vec<String> =
+        text.lines().map(|it| it.trim().to_owned()).filter(|it| !it.is_empty()).collect();
+    let reason = lines.iter().position(|it| it.starts_with("error: ")).map(|at| lines.remove(at));
+    let about = format!("error: instance {name}: ");
+    let bare = |it: String| {
+        let bare = it.strip_prefix(&about).or_else(|| it.strip_prefix("error: "));
+        bare.unwrap_or(&it).to_owned()
+    };
+    (reason.map(bare), lines)
 }
 
 /// How long after its last word a process may take to be gone.
@@ -265,13 +274,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_a_refused_start_are_told_apart_from_what_to_do() {
-        let text =
-            "error: instance a: port 20000 is taken by /bin/x (pid 7, user 0)\n  → stop it\n  → or not\n";
-        let (said, hints) = words(text);
-        assert_eq!(said, "port 20000 is taken by /bin/x (pid 7, user 0)");
-        assert_eq!(hints, ["stop it", "or not"]);
-        let (said, _) = words("error: instance a: the config file\n  line 1: is wrong\n");
-        assert_eq!(said, "the config file; line 1: is wrong");
+    fn the_reason_is_told_from_what_stands_beside_it() {
+        let log = "2026-11-22T10:00:00Z [gateway] warning: w\n";
+        for (text, reason, more) in [
+            ("error: instance a: no port\n  x: bad\n  → do it\n", Some("no port"), vec!["x: bad", "→ do it"]),
+            (&format!("{log}error: no home\n"), Some("no home"), vec![log.trim()]),
+            ("thread main panicked\n", None, vec!["thread main panicked"]),
+            ("", None, vec![]),
+        ] {
+            let found = parted(text, "a");
+            assert_eq!((found.0.as_deref(), found.1.iter().map(String::as_str).collect()), (reason, more));
+        }
     }
 }

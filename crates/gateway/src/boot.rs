@@ -103,6 +103,14 @@ pub enum StartError {
     },
 }
 
+/// Whether the instance's config is one that its gateway could start with, everything else aside.
+///
+/// # Errors
+/// As [`run`].
+pub fn check(instance: &Instance, ambient: &Ambient) -> Result<(), StartError> {
+    claim::check(instance, ambient)
+}
+
 fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::System { what, source }
 }

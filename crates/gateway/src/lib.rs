@@ -29,7 +29,7 @@ mod supervisor;
 mod table;
 mod teller;
 
-pub use boot::{Boot, StartError, run};
+pub use boot::{Boot, StartError, check, run};
 
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

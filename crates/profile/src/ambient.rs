@@ -65,7 +65,7 @@ impl Ambient {
     pub fn home(&self) -> Option<PathBuf> {
         let named = |name| self.var(name).filter(|it| !matches!(*it, "undefined" | "null"));
         let system = named("HOME").map(PathBuf::from);
-        match named("OPENCLAW_HOME") {
+        match named(HOME_VARIABLE) {
             Some(ours) => Some(absolute(ours, system.as_deref(), &self.folder)),
             None => system,
         }
@@ -102,6 +102,7 @@ impl Ambient {
             .iter()
             .filter(|(name, _)| CHILD_VARIABLES.contains(&name.as_str()) || name.starts_with("LC_"))
             .map(|(name, value)| (name.clone(), value.clone()))
+            .chain(self.host_wide())
             .chain([(TOOL_VARIABLE.to_owned(), instance.to_owned())])
             .collect()
     }
@@ -121,14 +122,23 @@ impl Ambient {
         self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The environment of another gateway or command of ours, which must resolve its instance by itself:
-    /// all of it, less what selects an instance or authenticates to one.
+    /// The environment of another gateway or command of ours, which must resolve its instance by itself: all of it,
+    /// less what selects an instance or authenticates to one. The home and the host folder are the same for it,
+    /// whatever folder it is started in.
     pub fn without_instance(&self) -> Vec<(String, String)> {
-        self.variables
-            .iter()
-            .filter(|(name, _)| !name.starts_with("OPENCLAW_") || name.as_str() == HOST_VARIABLE)
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect()
+        let own = self.variables.iter().filter(|(name, _)| !name.starts_with("OPENCLAW_"));
+        let own = own.map(|(name, value)| (name.clone(), value.clone()));
+        own.chain(self.host_wide()).collect()
+    }
+
+    /// The home of all instances and the host folder, where they are not where everybody expects them: whoever is
+    /// started by us must meet the same claims.
+    fn host_wide(&self) -> impl Iterator<Item = (String, String)> {
+        let home = self.var(HOME_VARIABLE).and_then(|_| Some((HOME_VARIABLE, self.home()?)));
+        let host = self.var(HOST_VARIABLE).map(|it| self.path(it));
+        let state_home = || self.var("XDG_STATE_HOME").map(|it| self.path(it).join("openclaw"));
+        let host = host.or_else(state_home).map(|it| (HOST_VARIABLE, it));
+        home.into_iter().chain(host).map(|(name, path)| (name.to_owned(), path.display().to_string()))
     }
 
     /// Adds the keys of a `.env` file in the state folder; what is set already stays. A line that would select
@@ -147,6 +157,8 @@ impl Ambient {
 
 /// Says that a process was started by a tool, and of which instance.
 pub(crate) const TOOL_VARIABLE: &str = "OPENCLAW_TOOL_OF";
+/// Names another home than the user's own.
+const HOME_VARIABLE: &str = "OPENCLAW_HOME";
 /// Names the folder of host-wide records; see [`crate::registry::Host`].
 pub(crate) const HOST_VARIABLE: &str = "OPENCLAW_HOST_DIR";
 
@@ -203,6 +215,8 @@ mod tests {
             &[("PATH", "/bin"), ("LC_ALL", "C"), ("OPENAI_API_KEY", "k"), ("OPENCLAW_STATE_DIR", "/x")],
             Path::new("/"),
         );
+        let moved = Ambient::of(&[("XDG_STATE_HOME", "/state")], Path::new("/")).child("main");
+        assert!(moved.contains(&("OPENCLAW_HOST_DIR".to_owned(), "/state/openclaw".to_owned())), "{moved:?}");
         let names: Vec<_> = it.child("main").into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["LC_ALL", "PATH", "OPENCLAW_TOOL_OF"]);
         let names: Vec<_> = it.without_instance().into_iter().map(|(name, _)| name).collect();
@@ -216,6 +230,19 @@ mod tests {
         assert_eq!(unit_in(user).as_deref(), Some("openclaw-gateway-main.service"));
         let shell = "0::/user.slice/user-1000.slice/session-2.scope\n";
         assert_eq!((unit_in(shell), unit_in("")), (None, None));
+    }
+
+    #[test]
+    fn another_process_of_ours_has_the_same_home_and_host() {
+        let it = Ambient::of(
+            &[("HOME", "/home/ada"), ("OPENCLAW_HOME", "../x"), ("OPENCLAW_HOST_DIR", "~/host")],
+            Path::new("/srv"),
+        );
+        let theirs = it.without_instance();
+        let theirs: Vec<_> = theirs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let theirs = Ambient::of(&theirs, Path::new("/"));
+        assert_eq!(theirs.home(), it.home());
+        assert_eq!(theirs.var(HOST_VARIABLE), Some("/srv/../x/host"));
     }
 
     #[test]

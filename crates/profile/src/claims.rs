@@ -161,6 +161,10 @@ impl Claims {
     /// Says who holds it, also when that is this gateway.
     pub fn lease(&self, claim: Claim) -> Result<Lease, Refused> {
         let failed = |source| Refused::File { claim: claim.clone(), source };
+        if let Claim::Workspace(it) | Claim::UserData(it) = &claim {
+            // A folder has no identity until it is there: made later, it would be somebody else's to claim again.
+            let _ = file::private_folder(it);
+        }
         let path = self.lock_path(&claim);
         if let Some(folder) = path.parent() {
             file::private_folder(folder).map_err(failed)?;
@@ -401,6 +405,16 @@ mod tests {
         file::replace(&host.join("port-20000"), b"{}").expect("written");
         assert_eq!(sweep(&host), 1);
         assert_eq!(fs::read_dir(&host).expect("list").count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_is_yet_to_be_made_has_one_holder() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path().join("work");
+        let (mut a, mut b) = (claims(home.path(), "a"), claims(home.path(), "b"));
+        a.take(Claim::Workspace(folder.clone())).expect("free");
+        file::private_folder(&folder).expect("made");
+        assert!(matches!(b.take(Claim::Workspace(folder)), Err(Refused::Held { .. })));
     }
 
     #[test]

@@ -52,13 +52,30 @@ impl Locks {
 
     /// Whether the file at `path` is locked. `by` is the process that says so in the file itself: some file systems
     /// have another device number in the table than in a file's own description, and then the process decides.
+    ///
+    /// The kernel shows its table in pieces, and a lock that ends between two of them moves the rest: one that is held
+    /// may be missing. Where the table has none, that process is looked at.
     pub fn on(&self, path: &Path, by: Option<u32>) -> Locked {
         let Ok(file) = fs::metadata(path) else { return Locked::No };
         let device = (major(file.dev()), minor(file.dev()));
         let locks = self.by_inode.get(&file.ino()).map(Vec::as_slice).unwrap_or_default();
         let here = locks.iter().find(|it| it.device == device || (it.pid != 0 && Some(it.pid) == by));
-        here.map_or(Locked::No, |it| Locked::By((it.pid != 0).then_some(it.pid)))
+        match here {
+            Some(it) => Locked::By((it.pid != 0).then_some(it.pid)),
+            None if by.is_some_and(|it| has_locked(it, file.ino())) => Locked::By(by),
+            None => Locked::No,
+        }
     }
+}
+
+/// Whether the process has the file open and locked, by the kernel's list of what it has open.
+fn has_locked(pid: u32, inode: u64) -> bool {
+    let open = fs::read_dir(format!("/proc/{pid}/fdinfo"));
+    open.into_iter().flatten().flatten().any(|it| {
+        let about = fs::read_to_string(it.path()).unwrap_or_default();
+        let mut locks = about.lines().filter_map(|it| entry(it.strip_prefix("lock:")?));
+        locks.any(|(found, _)| found == inode)
+    })
 }
 
 /// `1: FLOCK  ADVISORY  WRITE 812 fe:00:1234 0 EOF`; those that only wait have an arrow in front.
@@ -90,6 +107,18 @@ mod tests {
         drop(held);
         assert_eq!(Locks::read().on(&path, None), Locked::No);
         assert_eq!(Locks::read().on(&home.path().join("none"), None), Locked::No);
+    }
+
+    #[test]
+    fn a_lock_that_the_table_missed_is_found_at_its_holder() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("lock");
+        let held = file::lockable(&path).expect("made");
+        let (missed, me) = (Locks::default(), std::process::id());
+        assert_eq!(missed.on(&path, Some(me)), Locked::No);
+        held.try_lock().expect("free");
+        assert_eq!(missed.on(&path, Some(me)), Locked::By(Some(me)));
+        assert_eq!(missed.on(&path, Some(1)), Locked::No);
     }
 
     #[test]

@@ -17,6 +17,9 @@ const CONTROL: u16 = 2;
 const CANVAS: u16 = 4;
 /// Browsers are given ports from control + 9 to control + 108.
 const CDP: RangeInclusive<u16> = CONTROL + 9..=CONTROL + 108;
+/// What to do where a pinned port is somebody else's.
+pub const PIN_ANOTHER: &str =
+    "pin another port in browser.profiles.NAME.cdpPort or canvasHost.port, or none: one is found then";
 /// From here on, the kernel hands ports to outgoing connections.
 const EPHEMERAL: u16 = 32_768;
 
@@ -106,10 +109,6 @@ impl Neighbour {
 
 /// A port that two instances need as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "base port {base} overlaps instance {other}, which has base port {their_base}: {port} would be the {role} here, \
-     and is the {their_role} there{}", better.map_or_else(String::new, |it| format!("; the nearest good base port is {it}"))
-)]
 pub struct Overlap {
     /// The base that was wished for.
     pub base: u16,
@@ -125,6 +124,32 @@ pub struct Overlap {
     pub their_role: Role,
     /// A base that overlaps nobody.
     pub better: Option<u16>,
+}
+
+impl fmt::Display for Overlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Overlap { base, port, role, other, their_base, their_role, better } = self;
+        if *role == Role::Pinned {
+            let whose = format!("instance {other} (base port {their_base})");
+            return write!(f, "pinned port {port} of the config is the {their_role} of {whose}");
+        }
+        write!(
+            f,
+            "base port {base} overlaps instance {other}, which has base port {their_base}: {port} would be the \
+             {role} here, and is the {their_role} there"
+        )?;
+        better.map_or(Ok(()), |it| write!(f, "; the nearest good base port is {it}"))
+    }
+}
+
+impl Overlap {
+    /// What to do about it: another base does not help whoever pins a port.
+    pub fn remedy(&self) -> &'static str {
+        match self.role {
+            Role::Browser | Role::Pinned => PIN_ANOTHER,
+            _ => "choose another with --port; see the ports of all: openclaw fleet ports",
+        }
+    }
 }
 
 /// The first port that the plan, or what its config pins, has in common with what another needs as it is.
@@ -218,7 +243,14 @@ mod tests {
             (20020, vec![], neighbour(20000, &[]), None),
         ] {
             let found = overlap(&Plan::of(base).expect("good"), &pinned, &[other]);
-            assert_eq!(found.map(|it| (it.port, it.role, it.their_role)), expected, "{base} {pinned:?}");
+            let roles = found.as_ref().map(|it| (it.port, it.role, it.their_role));
+            assert_eq!(roles, expected, "{base} {pinned:?}");
+            let is_pinned =
+                |it: &Overlap| it.remedy() == PIN_ANOTHER && it.to_string().starts_with("pinned port");
+            assert_eq!(
+                found.is_some_and(|it| is_pinned(&it)),
+                expected.is_some_and(|it| it.1 == Role::Pinned)
+            );
         }
         let near_by = [neighbour(20000, &[])];
         let one = Plan::of(20001).expect("good");

@@ -11,6 +11,7 @@ const TOOLS: &[&str] = &["testkit", "xtask", "benches"];
 const CLI_FILES_WITH_GATEWAY: &[&str] = &[
     "crates/cli/src/commands/fleet/create.rs",
     "crates/cli/src/commands/fleet/import.rs",
+    "crates/cli/src/commands/fleet/process.rs",
     "crates/cli/src/commands/gateway/run.rs",
     "crates/cli/src/commands/setup.rs",
     "crates/cli/src/quickstart/pair.rs",

@@ -99,9 +99,7 @@ pub(crate) fn failed(error: &SetupError) -> Failure {
     let kind = if matches!(error, SetupError::Overlap(_)) { Kind::Held } else { Kind::Config };
     let failure = Failure::from_error(kind, error);
     match error {
-        SetupError::Overlap(_) => {
-            failure.hint("choose another with --port; see the ports of all: openclaw fleet ports")
-        }
+        SetupError::Overlap(it) => failure.hint(it.remedy()),
         SetupError::Folder(it) => failure.hint(it.remedy()),
         SetupError::Config(it) => failure::unreadable(failure, it),
         SetupError::NoPort => failure.hint("name one with --port"),

@@ -14,7 +14,7 @@ use crate::support::{sandbox, wait_gone};
 /// Lets the model call one tool, and returns what came of it as it stands in the history. The model is shown the
 /// same text.
 #[track_caller]
-fn use_tool(scene: &Scene, person: &mut Person, name: &str, arguments: Value) -> Value {
+pub(crate) fn use_tool(scene: &Scene, person: &mut Person, name: &str, arguments: Value) -> Value {
     scene.model.on("please", Script::new().call(name, arguments));
     let end = person.ask("main", "please");
     let messages = person.messages("main");
@@ -75,7 +75,9 @@ fn a_command_sees_nothing_of_the_gateways_secrets() {
     assert!(env.contains("PATH=") && env.contains("HOME="), "{env}");
     // The mark that keeps a command of ours from taking any instance for granted, and nothing else of ours.
     assert!(env.contains("OPENCLAW_TOOL_OF=main"), "{env}");
-    let env = env.replace("OPENCLAW_TOOL_OF=main", "");
+    let host = format!("OPENCLAW_HOST_DIR={}", scene.sandbox.host().display());
+    assert!(env.contains(&host), "a command of ours must meet the same claims: {env}");
+    let env = env.replace("OPENCLAW_TOOL_OF=main", "").replace(&host, "");
     for secret in ["secret-", "OPENCLAW_", "API_KEY", TOKEN, KEY] {
         assert!(!env.contains(secret), "{secret} is in {env}");
     }

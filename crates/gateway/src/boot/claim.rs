@@ -31,6 +31,7 @@ pub(super) struct Claimed {
 /// Claims all that the gateway needs, and makes what it lacks.
 pub(super) fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
     let instance = boot.instance.clone();
+    let is_new = !instance.state_dir.exists();
     folder::prepare(&instance.state_dir)?;
     let mut claims = Claims::new(&instance.host.claims(), &instance.name, &instance.state_dir);
     claims.take_folder()?;
@@ -44,8 +45,12 @@ pub(super) fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartErr
     let prepared = prepare(boot, claims, say);
     match (&prepared, before) {
         (Err(error), _) => {
-            let refusal = ended(How::Refused, &base::text::chain(error));
+            let refusal = ended(How::Refused, &reason(error));
             instance.host.note_refusal(&instance.state_dir, &refusal);
+            if is_new {
+                // Only an empty folder is removed.
+                let _ = std::fs::remove_dir(&instance.state_dir);
+            }
         }
         (Ok(_), Some(pid)) => {
             let cut_off = Ended { pid, ..ended(How::CutOff, "it was killed, or the power failed") };
@@ -54,6 +59,16 @@ pub(super) fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartErr
         (Ok(_), None) => {}
     }
     prepared
+}
+
+/// Why it did not start, in one line, with all that is wrong in the config.
+fn reason(error: &StartError) -> String {
+    let findings = match error {
+        StartError::Config { findings, .. } => findings.as_slice(),
+        _ => &[],
+    };
+    let findings = findings.iter().map(ToString::to_string);
+    std::iter::once(base::text::chain(error)).chain(findings).collect::<Vec<_>>().join("; ")
 }
 
 /// All that follows the state folder's lock.
@@ -69,8 +84,7 @@ fn prepare(boot: Boot, mut claims: Claims, say: &impl Fn(&str)) -> Result<Claime
         }
         (None, None) => (make(&instance, &ambient, None, say)?, None),
     };
-    let ambient = ambient.with_env_file(&instance.state_dir.join(".env"));
-    let ambient = ambient.with_env_file(&instance.state_dir.join("keys.env"));
+    let ambient = with_keys(ambient, &instance);
     let Read { config, warnings, holdings } = read(&document, &ambient)?;
     let secret = access(&document, &config, &ambient, token)?;
     let (port, sockets) = match held {
@@ -95,11 +109,28 @@ fn prepare(boot: Boot, mut claims: Claims, say: &impl Fn(&str)) -> Result<Claime
         warn!("config: {finding}");
     }
     let conflicts = holdings.claim_logins(&mut claims, &instance);
+    for it in &conflicts {
+        warn!("{it}");
+    }
     let generation = accept(&instance, &document);
     record(&instance, port, holdings.pinned);
     let archive = Archive::new(&instance.state_dir).map_err(system("start the store's thread"))?;
     let parts = Parts { instance, ambient, config, port, secret, archive, generation, conflicts };
     Ok(Claimed { parts, claims, sockets, control, detached })
+}
+
+/// The config alone: it is there, parses, says nothing that is wrong, and has a secret.
+pub(super) fn check(instance: &Instance, ambient: &Ambient) -> Result<(), StartError> {
+    let Some(document) = existing(instance)? else { return Ok(()) };
+    let ambient = with_keys(ambient.clone(), instance);
+    let config = read(&document, &ambient)?.config;
+    access(&document, &config, &ambient, None).map(|_| ())
+}
+
+/// The surroundings with the keys that are kept for this instance alone.
+fn with_keys(ambient: Ambient, instance: &Instance) -> Ambient {
+    let own = ambient.with_env_file(&instance.state_dir.join(".env"));
+    own.with_env_file(&instance.state_dir.join("keys.env"))
 }
 
 /// Takes the config file and the ports: first from those who run, then beside those who only plan with them.
@@ -165,6 +196,9 @@ fn make(
         path.display(),
         report.port,
     ));
+    if let Some(words) = &report.close {
+        say(&format!("note: {words}"));
+    }
     Ok(Document::load(path)?)
 }
 

@@ -1,6 +1,7 @@
 //! `fleet exec`: one command for each of several instances.
 
-use std::process::{Command, ExitCode, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use fleet::look::Known;
 use profile::Ambient;
@@ -73,13 +74,18 @@ fn one(app: &App, args: &ExecArgs, known: &Known) -> Result<(i32, Value), Failur
     let name = &known.instance.name;
     if args.json {
         let output = command.output().map_err(failed)?;
-        let code = output.status.code().unwrap_or(1);
+        let code = code_of(output.status);
         let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
         let row = json!({
             "name": name, "code": code, "stdout": text(&output.stdout), "stderr": text(&output.stderr),
         });
         return Ok((code, row));
     }
-    let code = command.status().map_err(failed)?.code().unwrap_or(1);
+    let code = code_of(command.status().map_err(failed)?);
     Ok((code, Value::Null))
+}
+
+/// The exit code; as a shell has it, 128 plus the signal that ended the command.
+fn code_of(status: ExitStatus) -> i32 {
+    status.code().or_else(|| status.signal().map(|it| 128 + it)).unwrap_or(1)
 }

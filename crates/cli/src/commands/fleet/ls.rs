@@ -50,12 +50,16 @@ pub(super) fn run(app: &App, args: &LsArgs) -> Result<ExitCode, Failure> {
     let left_out = app.printer.fitting_table(&head, rows, &DISPENSABLE);
     for it in &seen {
         for finding in &it.findings {
-            app.printer.line(&format!("{}: {finding}", app.printer.paint(Tone::Strong, &it.name)));
+            let words = format!("{}: {finding}", app.printer.paint(Tone::Strong, &it.name));
+            app.printer.line(&app.printer.folded(&words));
         }
+    }
+    if let torn @ 1.. = app.host()?.unreadable().len() {
+        app.printer.note(&format!("{torn} record(s) of this host cannot be read: openclaw fleet repair"));
     }
     if !left_out.is_empty() {
         let words = format!("left out on this narrow terminal: {}; --json has all", left_out.join(", "));
-        app.printer.note(&app.printer.paint(Tone::Faint, &words));
+        app.printer.note(&app.printer.paint(Tone::Faint, &app.printer.folded(&words)));
     }
     Ok(ExitCode::SUCCESS)
 }

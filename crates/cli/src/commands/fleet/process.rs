@@ -91,7 +91,8 @@ pub(super) fn restart(app: &App, args: &RestartArgs) -> Result<ExitCode, Failure
     let program = program()?;
     let mut outcomes = Vec::new();
     for it in &known {
-        let done = start::stop(&it.instance, false)
+        let done = may_start(app, &it.instance)
+            .and_then(|()| start::stop(&it.instance, false))
             .and_then(|_| start::start(&[&it.instance], &app.ambient, &program).remove(0));
         outcomes.push(outcome(it, done.map(started)));
     }
@@ -108,6 +109,16 @@ pub(super) fn stop_first(app: &App, instance: &Instance) -> Result<(), Failure> 
         }
         Err(error) => Err(failure(instance, &error)),
     }
+}
+
+/// A gateway that could not start again is not stopped.
+fn may_start(app: &App, instance: &Instance) -> Result<(), Failed> {
+    let Err(error) = gateway::check(instance, &app.ambient) else { return Ok(()) };
+    let findings = match &error {
+        gateway::StartError::Config { findings, .. } => findings.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    };
+    Err(Failed::Kept { said: base::text::chain(&error), more: findings })
 }
 
 fn program() -> Result<std::path::PathBuf, Failure> {
@@ -156,9 +167,10 @@ fn finish(app: &App, as_json: bool, outcomes: Vec<Outcome>) -> Result<ExitCode, 
             }
             Err(error) => {
                 let failure = failure(&instance, &error);
-                rows.push(
-                    json!({"name": name, "ok": false, "error": failure.message, "hints": failure.hints}),
-                );
+                rows.push(json!({
+                    "name": name, "ok": false, "error": failure.message, "details": failure.details,
+                    "hints": failure.hints,
+                }));
                 let found = app.printer.failure(&failure, false);
                 if !failed {
                     code = found;
@@ -177,12 +189,18 @@ fn failure(instance: &Instance, error: &Failed) -> Failure {
     let kind = match error {
         Failed::Supervised(_) => Kind::Usage,
         Failed::Refused { code, .. } => Kind::of_code(*code),
+        Failed::Kept { .. } => Kind::Config,
         Failed::Slow { .. } | Failed::Deaf { .. } => Kind::Again,
         Failed::System { .. } => Kind::Fault,
     };
     let mut failure = Failure::from_error(kind, error).of(Some(&instance.name));
-    if let Failed::Refused { hints, .. } = error {
-        failure.hints.clone_from(hints);
+    if let Failed::Refused { more, .. } | Failed::Kept { more, .. } = error {
+        for line in more {
+            match line.strip_prefix("→ ") {
+                Some(it) => failure = failure.hint(it),
+                None => failure.details.push(line.clone()),
+            }
+        }
     }
     match error.remedy(&instance.name) {
         Some(it) => failure.hint(it),

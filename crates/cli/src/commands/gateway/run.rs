@@ -88,7 +88,7 @@ fn failed(error: &StartError, command: &str) -> Failure {
         StartError::Folder(it) => failure.hint(it.remedy()),
         StartError::Held(profile::claims::Refused::Held { claim, .. }) => failure.hint(match claim {
             profile::claims::Claim::Port(profile::ports::Role::Pinned, _) => {
-                "pin another port in browser.profiles or canvasHost, or none: one is found then"
+                profile::ports::PIN_ANOTHER
             }
             profile::claims::Claim::Port(..) => "choose another port with --port; keep 20 between base ports",
             profile::claims::Claim::Workspace(_) => {
@@ -99,8 +99,8 @@ fn failed(error: &StartError, command: &str) -> Failure {
             }
             _ => "that gateway is this instance, or shares its files: stop it first, or use another profile",
         }),
-        StartError::Overlap(_) | StartError::Setup(gateway::setup::SetupError::Overlap(_)) => {
-            failure.hint("choose another with --port; see the ports of all: openclaw fleet ports")
+        StartError::Overlap(it) | StartError::Setup(gateway::setup::SetupError::Overlap(it)) => {
+            failure.hint(it.remedy())
         }
         StartError::PortTaken { .. } => {
             failure.hint("it is no gateway of yours: stop it, or choose another port with --port")

@@ -121,8 +121,8 @@ pub struct Known {
     pub record: Option<Record>,
 }
 
-/// Every instance that the host has a record of, and those that exist only as folders in the home or as locks, by
-/// name.
+/// Every instance that the host has a record of, those that exist only as folders in the home, and those that run
+/// without either, by name.
 pub fn known(host: &Host, ambient: &Ambient) -> Vec<Known> {
     let mut found: Vec<Known> =
         host.all().into_iter().map(|it| Known { instance: it.instance(host), record: Some(it) }).collect();
@@ -133,6 +133,13 @@ pub fn known(host: &Host, ambient: &Ambient) -> Vec<Known> {
             && places.insert(real(&path))
             && let Ok(instance) = Instance::of_profile(ambient, profile)
         {
+            found.push(Known { instance, record: None });
+        }
+    }
+    // One without a record and with a folder of its own is known by what it holds.
+    for (holder, config_path) in claims::running(&host.claims(), &Locks::read()) {
+        if places.insert(real(&holder.state_dir)) {
+            let instance = Instance { config_path, ..Instance::of_folder(ambient, &holder.state_dir) };
             found.push(Known { instance, record: None });
         }
     }

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -136,7 +136,13 @@ pub fn start(instances: &[&Instance], ambient: &Ambient, program: &Path) -> Vec<
 /// A start under way.
 enum Begun {
     Already(u32),
-    Child { name: String, child: Child, since: Instant, said: mpsc::Receiver<(String, Instant)> },
+    Child {
+        name: String,
+        state_dir: PathBuf,
+        child: Child,
+        since: Instant,
+        said: mpsc::Receiver<(String, Instant)>,
+    },
 }
 
 fn begin(instance: &Instance, ambient: &Ambient, program: &Path, locks: &Locks) -> Result<Begun, Failed> {
@@ -161,22 +167,26 @@ fn begin(instance: &Instance, ambient: &Ambient, program: &Path, locks: &Locks) 
         // Whoever waited may have given up.
         let _ = tell.send((text, Instant::now()));
     });
-    Ok(Begun::Child { name: instance.name.clone(), child, since, said })
+    let (name, state_dir) = (instance.name.clone(), instance.state_dir.clone());
+    Ok(Begun::Child { name, state_dir, child, since, said })
 }
 
 impl Begun {
     fn wait(self, deadline: Instant) -> Result<Started, Failed> {
-        let (name, mut child, since, said) = match self {
+        let (name, state_dir, mut child, since, said) = match self {
             Begun::Already(pid) => return Ok(Started::Already { pid }),
-            Begun::Child { name, child, since, said } => (name, child, since, said),
+            Begun::Child { name, state_dir, child, since, said } => (name, state_dir, child, since, said),
         };
         let pid = child.id();
         let left = deadline.saturating_duration_since(Instant::now());
         let Ok((text, at)) = said.recv_timeout(left) else { return Err(Failed::Slow { pid }) };
-        // One that is ready lets go of the stream and goes on; one that ended let go of it by that.
-        let gone = pidfd(pid).is_ok_and(|it| ended_within(&it, ENDING));
-        if !gone {
+        // One that is ready lets go of the stream and answers; one that ended let go of it by that.
+        if answers(&state_dir, pid) {
             return Ok(Started::Now { pid, ms: millis(at.duration_since(since)) });
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !pidfd(pid).map_or(true, |it| ended_within(&it, left)) {
+            return Err(Failed::Slow { pid });
         }
         let status = child.wait().map_err(system("wait for the gateway's process"))?;
         let (said, more) = parted(&text, &name);
@@ -198,8 +208,11 @@ fn parted(text: &str, name: &str) -> (Option<String>, Vec<String>) {
     (reason.map(bare), lines)
 }
 
-/// How long after its last word a process may take to be gone.
-const ENDING: Duration = Duration::from_millis(20);
+/// Whether this process answers on the instance's control socket.
+fn answers(state_dir: &Path, pid: u32) -> bool {
+    let met = control::connect_at_once(state_dir).and_then(|it| control::peer_pid(&it));
+    met.is_ok_and(|it| it.as_raw_nonzero().get() == raw(pid))
+}
 
 /// Asks the gateway of an instance to stop and waits for its end. `force` kills one that does not.
 ///

@@ -233,6 +233,18 @@ pub fn held_now(folder: &Path, locks: &Locks) -> Vec<Held> {
     held.collect()
 }
 
+/// Every gateway that runs, by its claim on a config file: who it is, and the config.
+pub fn running(folder: &Path, locks: &Locks) -> Vec<(Holder, PathBuf)> {
+    let files = fs::read_dir(folder).map(|it| it.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    let configs = files.into_iter().filter(|it| it.file_name().as_encoded_bytes().starts_with(b"config-"));
+    let found = configs.filter_map(|it| {
+        let Held { claim, holder } = held(&it.path())?;
+        let Some(Claim::Config(config)) = claim else { return None };
+        locks.on(&it.path(), Some(holder.pid)).is_held().then_some((holder, config))
+    });
+    found.collect()
+}
+
 /// Removes what the locks of dead processes left behind. Returns how many files that were.
 pub fn sweep(folder: &Path) -> usize {
     let files = fs::read_dir(folder).map(|it| it.flatten().collect::<Vec<_>>()).unwrap_or_default();

@@ -147,6 +147,23 @@ fn two_that_plan_with_the_same_ports_are_in_conflict_before_either_runs() {
     listing.check("far", &json!({"state": "stopped", "findings": []}));
 }
 
+/// Neither its record nor its folder's name tells of it: what it holds does.
+#[test]
+fn one_that_runs_in_a_folder_of_its_own_is_found_without_its_record() {
+    let fleet = Fleet::of(&["a"]);
+    let place = fleet.sandbox.path().join("elsewhere");
+    let mut command = fleet.sandbox.command(&["gateway", "run"]);
+    command.env("OPENCLAW_STATE_DIR", &place).env("OPENCLAW_CONFIG_PATH", place.join("own.json"));
+    command.env("OPENCLAW_GATEWAY_PORT", fleet.spare(0).to_string());
+    let mut elsewhere = Gateway::start(command, fleet.spare(0));
+    fs::remove_file(record(&fleet.sandbox, &place)).expect("it was recorded");
+    let listing = fleet.ls();
+    check_runs(&listing, "elsewhere", &elsewhere);
+    let own = json!({"folder": place, "configPath": place.join("own.json"), "recorded": false});
+    listing.check("elsewhere", &own);
+    assert_eq!(elsewhere.stop(), 0);
+}
+
 #[test]
 fn a_stopped_one_whose_config_another_gateway_uses_is_in_conflict() {
     let fleet = Fleet::of(&["a"]);

@@ -10,10 +10,8 @@ use std::path::{Path, PathBuf};
 use base::clock;
 use profile::claims::{self, Claim, Held, Holder};
 use profile::ledger::{self, Ledger};
-use profile::listener::Listening;
-use profile::locks::Locks;
 use profile::registry::{Host, Record};
-use profile::{Ambient, Document, Instance, Plan, folder, generations, ports};
+use profile::{Ambient, Document, Instance, Plan, folder, generations, listener, ports};
 use protocol::health::Readiness;
 use serde::Serialize;
 
@@ -137,7 +135,7 @@ pub fn known(host: &Host, ambient: &Ambient) -> Vec<Known> {
         }
     }
     // One without a record and with a folder of its own is known by what it holds.
-    for (holder, config_path) in claims::running(&host.claims(), &Locks::read()) {
+    for (holder, config_path) in claims::running(&host.claims()) {
         if places.insert(real(&holder.state_dir)) {
             let instance = Instance { config_path, ..Instance::of_folder(ambient, &holder.state_dir) };
             found.push(Known { instance, record: None });
@@ -154,7 +152,7 @@ pub fn all(host: &Host, ambient: &Ambient) -> Vec<Seen> {
     let known = known(host, ambient);
     let scene = Scene::look(host);
     let mut seen = scene.see(&known, ambient);
-    strangers::add_originals(&mut seen, &scene.listening, host, ambient);
+    strangers::add_originals(&mut seen, host, ambient);
     seen
 }
 
@@ -165,8 +163,6 @@ pub fn some(host: &Host, ambient: &Ambient, known: &[Known]) -> Vec<Seen> {
 
 /// What holds for all of them at one moment.
 struct Scene {
-    locks: Locks,
-    listening: Listening,
     /// Read for those that do not run.
     held: OnceCell<Vec<Held>>,
     claims: PathBuf,
@@ -174,21 +170,16 @@ struct Scene {
 
 impl Scene {
     fn look(host: &Host) -> Self {
-        Self {
-            locks: Locks::read(),
-            listening: Listening::read(),
-            held: OnceCell::new(),
-            claims: host.claims(),
-        }
+        Self { held: OnceCell::new(), claims: host.claims() }
     }
 
     fn held(&self) -> &[Held] {
-        self.held.get_or_init(|| claims::held_now(&self.claims, &self.locks))
+        self.held.get_or_init(|| claims::held_now(&self.claims))
     }
 
     fn see(&self, known: &[Known], ambient: &Ambient) -> Vec<Seen> {
         let holders: Vec<Option<Holder>> =
-            known.iter().map(|it| claims::holder_now(&it.instance.state_dir, &self.locks)).collect();
+            known.iter().map(|it| claims::holder_now(&it.instance.state_dir)).collect();
         let running = known.iter().zip(&holders).filter_map(|(it, holder)| {
             let pid = holder.as_ref()?.pid;
             Some(Target { state_dir: it.instance.state_dir.clone(), pid })
@@ -233,10 +224,10 @@ impl Scene {
             }
         }
         if seen.state != State::Conflict
-            && let Some(port) = seen.port.filter(|it| self.listening.has(*it))
-            && let Some(stranger) = self.listening.who(port)
+            && let Some(port) = seen.port.filter(|it| listener::is_bound(*it))
         {
-            seen.findings.push(format!("gateway port {port} is taken by {stranger}"));
+            let who = listener::who(port).map_or_else(|| "another program".to_owned(), |it| it.to_string());
+            seen.findings.push(format!("gateway port {port} is taken by {who}"));
             seen.state = State::Conflict;
         }
         seen

@@ -15,7 +15,6 @@ use base::file::{self, FileError};
 use base::{clock, random};
 use profile::claims::Refused;
 use profile::ledger::{self, Ended, How};
-use profile::locks::Locks;
 use profile::{Ambient, Claims, Document};
 
 use crate::rename;
@@ -127,9 +126,14 @@ pub(crate) fn stagings_in(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whether somebody works in a staging folder, by the kernel's table.
-pub(crate) fn is_used(staging: &Path, locks: &Locks) -> bool {
-    [LOCK, FOLDER_LOCK].iter().any(|it| locks.on(&staging.join(it), None).is_held())
+/// Whether somebody works in a staging folder. Who is just making it, and finds its lock taken by this look, takes
+/// another.
+pub(crate) fn is_used(staging: &Path) -> bool {
+    let is_locked = |name: &&str| {
+        let lock = File::open(staging.join(name));
+        lock.is_ok_and(|it| matches!(it.try_lock(), Err(TryLockError::WouldBlock)))
+    };
+    [LOCK, FOLDER_LOCK].iter().any(is_locked)
 }
 
 /// Removes a staging folder that nobody uses. False when somebody does.
@@ -259,8 +263,7 @@ mod tests {
         file::private_folder(&left.join("deep")).expect("made");
         file::replace(&left.join("gateway.lock"), b"{}").expect("written");
         assert_eq!(stagings_in(home.path()).len(), 2);
-        let locks = Locks::read();
-        assert!(is_used(used.path(), &locks) && !is_used(&left, &locks));
+        assert!(is_used(used.path()) && !is_used(&left));
         assert!(!remove_unused(used.path()).expect("looked") && used.path().join("x").exists());
         assert!(remove_unused(&left).expect("removed") && !left.exists());
         let path = used.path().to_path_buf();

@@ -12,7 +12,6 @@ use base::file;
 use profile::claims;
 use profile::folder;
 use profile::instance;
-use profile::locks::Locks;
 use profile::registry::{Host, Record};
 use profile::{Ambient, Instance};
 
@@ -208,10 +207,8 @@ fn act(host: &Host, Task { repair, action }: Task, version: &str) -> Option<Repa
 
 /// The renamings that were cut off: first, as they decide what the records are to say.
 fn renames(host: &Host, ambient: &Ambient) -> Vec<Task> {
-    let locks = Locks::read();
-    let cut_off = |it: &Instance| {
-        rename::is_unfinished(&it.state_dir) && claims::holder_now(&it.state_dir, &locks).is_none()
-    };
+    let cut_off =
+        |it: &Instance| rename::is_unfinished(&it.state_dir) && claims::holder_now(&it.state_dir).is_none();
     let task = |it: Instance| Task {
         repair: Repair::Rename { folder: it.state_dir.clone() },
         action: Action::Finish(it),
@@ -288,9 +285,7 @@ fn stagings(found: &Found<'_>, host: &Host, ambient: &Ambient) -> Vec<Task> {
     });
     let folders: BTreeSet<PathBuf> =
         beside.flatten().chain(ambient.home()).map(|it| places::real(&it)).collect();
-    let locks = Locks::read();
-    let left =
-        folders.iter().flat_map(|it| places::stagings_in(it)).filter(|it| !places::is_used(it, &locks));
+    let left = folders.iter().flat_map(|it| places::stagings_in(it)).filter(|it| !places::is_used(it));
     left.map(|folder| Task {
         repair: Repair::Staging { folder: folder.clone() },
         action: Action::Clear(folder),

@@ -12,7 +12,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use profile::claims;
-use profile::locks::Locks;
 use profile::{Ambient, Instance, control};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -127,8 +126,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> Failed {
 /// Starts the gateways of these instances at the same time, each as a process of its own that outlives this one, and
 /// waits for all of them. `program` is this program's file.
 pub fn start(instances: &[&Instance], ambient: &Ambient, program: &Path) -> Vec<Result<Started, Failed>> {
-    let locks = Locks::read();
-    let begun: Vec<_> = instances.iter().map(|it| begin(it, ambient, program, &locks)).collect();
+    let begun: Vec<_> = instances.iter().map(|it| begin(it, ambient, program)).collect();
     let deadline = Instant::now() + START;
     begun.into_iter().map(|it| it.and_then(|it| it.wait(deadline))).collect()
 }
@@ -145,8 +143,8 @@ enum Begun {
     },
 }
 
-fn begin(instance: &Instance, ambient: &Ambient, program: &Path, locks: &Locks) -> Result<Begun, Failed> {
-    if let Some(holder) = claims::holder_now(&instance.state_dir, locks) {
+fn begin(instance: &Instance, ambient: &Ambient, program: &Path) -> Result<Begun, Failed> {
+    if let Some(holder) = claims::holder_now(&instance.state_dir) {
         return Ok(Begun::Already(holder.pid));
     }
     if service::of(instance, ambient).unit().is_some() {
@@ -237,7 +235,7 @@ pub fn stop(instance: &Instance, force: bool) -> Result<Stopped, Failed> {
 
 /// The process that holds the instance's lock, by a handle that no other process can come under.
 fn process_of(instance: &Instance) -> Result<Option<(u32, OwnedFd)>, Failed> {
-    let holder = || claims::holder_now(&instance.state_dir, &Locks::read()).map(|it| it.pid);
+    let holder = || claims::holder_now(&instance.state_dir).map(|it| it.pid);
     let Some(pid) = holder() else { return Ok(None) };
     let process = match pidfd(pid) {
         Ok(it) => it,

@@ -5,6 +5,7 @@ mod kind;
 use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use base::clock;
 use base::file::{self, FileError};
 use serde::{Deserialize, Serialize};
 
-use crate::locks::{Locked, Locks};
+use crate::locks;
 use crate::ports::Plan;
 
 pub use kind::Claim;
@@ -53,6 +54,9 @@ pub struct Held {
     /// Who holds it.
     #[serde(flatten)]
     pub holder: Holder,
+    /// The number by which the holder has the file open, to find it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descriptor: Option<i32>,
 }
 
 /// A claim that was not granted.
@@ -173,7 +177,8 @@ impl Claims {
             Ok(it) => it,
             Err(holder) => return Err(Refused::Held { claim, holder: holder.map(Box::new) }),
         };
-        let text = Held { claim: Some(claim.public()), holder: self.me.clone() };
+        let descriptor = Some(lock.as_raw_fd());
+        let text = Held { claim: Some(claim.public()), holder: self.me.clone(), descriptor };
         let text = serde_json::to_string(&text).expect("names, numbers and paths always write");
         // Only for display: that it cannot be written, say on a full disk, takes nothing from the lock.
         let _ = lock.set_len(0).and_then(|()| lock.write_all(text.as_bytes()));
@@ -203,51 +208,53 @@ pub fn holder_of(state_dir: &Path) -> Option<Holder> {
     holder(&state_dir.join(FOLDER_LOCK))
 }
 
-/// Who holds the state folder now, by the kernel's word; its name and time by its own.
-pub fn holder_now(state_dir: &Path, locks: &Locks) -> Option<Holder> {
-    let path = state_dir.join(FOLDER_LOCK);
-    let said = holder(&path);
-    match locks.on(&path, said.as_ref().map(|it| it.pid)) {
-        Locked::No => None,
-        Locked::By(pid) => Some(Holder {
-            pid: pid.or(said.as_ref().map(|it| it.pid)).unwrap_or_default(),
-            ..said.unwrap_or_else(|| Holder {
-                instance: String::new(),
-                pid: 0,
-                since: clock::now_ms(),
-                state_dir: state_dir.to_path_buf(),
-            })
-        }),
-    }
+/// Who holds the state folder now, by the kernel's word.
+pub fn holder_now(state_dir: &Path) -> Option<Holder> {
+    held_by(&state_dir.join(FOLDER_LOCK)).map(|it| it.holder)
 }
 
 /// Every claim of the folder of claims that is held now, in the order of the files' names.
-pub fn held_now(folder: &Path, locks: &Locks) -> Vec<Held> {
-    let files = fs::read_dir(folder).map(|it| it.flatten().collect::<Vec<_>>()).unwrap_or_default();
-    let mut paths: Vec<PathBuf> = files.into_iter().map(|it| it.path()).collect();
-    paths.sort();
-    let held = paths.into_iter().filter_map(|path| {
-        let said = held(&path)?;
-        locks.on(&path, Some(said.holder.pid)).is_held().then_some(said)
-    });
-    held.collect()
+pub fn held_now(folder: &Path) -> Vec<Held> {
+    files(folder).iter().filter_map(|it| held_by(it)).collect()
+}
+
+/// Every file of the folder of claims: what it says, and whether the process that says it holds it.
+pub fn all(folder: &Path) -> Vec<(Option<Held>, bool)> {
+    let look = |path: &PathBuf| {
+        let said = held(path);
+        let is_held = said.as_ref().is_some_and(|it| locks::is_held(path, it.holder.pid, it.descriptor));
+        (said, is_held)
+    };
+    files(folder).iter().map(look).collect()
 }
 
 /// Every gateway that runs, by its claim on a config file: who it is, and the config.
-pub fn running(folder: &Path, locks: &Locks) -> Vec<(Holder, PathBuf)> {
-    let files = fs::read_dir(folder).map(|it| it.flatten().collect::<Vec<_>>()).unwrap_or_default();
-    let configs = files.into_iter().filter(|it| it.file_name().as_encoded_bytes().starts_with(b"config-"));
-    let found = configs.filter_map(|it| {
-        let Held { claim, holder } = held(&it.path())?;
-        let Some(Claim::Config(config)) = claim else { return None };
-        locks.on(&it.path(), Some(holder.pid)).is_held().then_some((holder, config))
-    });
-    found.collect()
+pub fn running(folder: &Path) -> Vec<(Holder, PathBuf)> {
+    let is_config =
+        |it: &&PathBuf| it.file_name().is_some_and(|it| it.as_encoded_bytes().starts_with(b"config-"));
+    let all = files(folder);
+    let held = all.iter().filter(is_config).filter_map(|it| held_by(it));
+    held.filter_map(|it| match it.claim {
+        Some(Claim::Config(config)) => Some((it.holder, config)),
+        _ => None,
+    })
+    .collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let found = fs::read_dir(folder).map(|it| it.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    let mut paths: Vec<PathBuf> = found.into_iter().map(|it| it.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// What a lock's file says, where the process that says it does hold it.
+fn held_by(path: &Path) -> Option<Held> {
+    held(path).filter(|it| locks::is_held(path, it.holder.pid, it.descriptor))
 }
 
 /// Removes what the locks of dead processes left behind. Returns how many files that were.
 pub fn sweep(folder: &Path) -> usize {
-    let files = fs::read_dir(folder).map(|it| it.flatten().collect::<Vec<_>>()).unwrap_or_default();
     let is_left = |path: &PathBuf| match lock(path) {
         Ok(Some(lock)) => {
             drop(Lease { path: path.clone(), lock });
@@ -255,7 +262,7 @@ pub fn sweep(folder: &Path) -> usize {
         }
         _ => false,
     };
-    files.into_iter().map(|it| it.path()).filter(is_left).count()
+    files(folder).iter().filter(|it| is_left(it)).count()
 }
 
 /// Who holds the lock at `path`, by its own word.
@@ -268,23 +275,19 @@ fn held(path: &Path) -> Option<Held> {
 }
 
 /// Locks the file at `path`, or says who has it. A lock may be held for a moment by somebody who only sweeps, or have
-/// been taken so recently that its holder is still writing its name: a refusal waits for the kernel and the file
-/// to name the same process.
+/// been taken so recently that its holder is still writing its name: a refusal waits for the file and the kernel to
+/// name the same process.
 fn settled_lock(path: &Path) -> Result<Result<File, Option<Holder>>, FileError> {
     let deadline = Instant::now() + NAMELESS;
     loop {
         if let Some(lock) = lock(path)? {
             return Ok(Ok(lock));
         }
-        let said = holder(path);
-        let pid = said.as_ref().map(|it| it.pid);
-        let agreed = match Locks::read().on(path, pid) {
-            Locked::By(Some(locker)) => pid == Some(locker),
-            Locked::By(None) => pid.is_some(),
-            Locked::No => false,
-        };
-        if agreed || Instant::now() > deadline {
-            return Ok(Err(said));
+        if let Some(it) = held_by(path) {
+            return Ok(Err(Some(it.holder)));
+        }
+        if Instant::now() > deadline {
+            return Ok(Err(holder(path)));
         }
         std::thread::yield_now();
     }
@@ -377,14 +380,14 @@ mod tests {
         a.take(url).expect("free");
         a.take(login).expect("free");
         let host = home.path().join("host");
-        let kept: Vec<_> = held_now(&host, &Locks::read());
+        let kept: Vec<_> = held_now(&host);
         assert_eq!(kept.len(), 2);
         for file in fs::read_dir(&host).expect("list").flatten() {
             let text = fs::read_to_string(file.path()).expect("read");
             assert!(!["pass", "k3y", "t0k"].iter().any(|it| text.contains(it)), "{text}");
         }
         drop(a);
-        assert!(held_now(&host, &Locks::read()).is_empty());
+        assert!(held_now(&host).is_empty());
     }
 
     #[test]
@@ -394,7 +397,7 @@ mod tests {
         first.take_folder().expect("free");
         let state = home.path().join("a");
         let left = fs::read(state.join(FOLDER_LOCK)).expect("written");
-        assert_eq!(holder_now(&state, &Locks::read()).map(|it| it.pid), Some(std::process::id()));
+        assert_eq!(holder_now(&state).map(|it| it.pid), Some(std::process::id()));
         drop(first);
         let mut clean = claims(home.path(), "a");
         clean.take_folder().expect("free");
@@ -402,7 +405,7 @@ mod tests {
         drop(clean);
         // What a process that was killed leaves: the file, and no lock.
         file::replace(&state.join(FOLDER_LOCK), &left).expect("written");
-        assert_eq!(holder_now(&state, &Locks::read()), None);
+        assert_eq!(holder_now(&state), None);
         let mut next = claims(home.path(), "a");
         next.take_folder().expect("free");
         assert_eq!(next.cut_off().map(|it| it.pid), Some(std::process::id()));

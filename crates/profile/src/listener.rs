@@ -1,12 +1,11 @@
 //! Who listens on a TCP port of this machine, where the kernel tells.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::fs::{Dir, Mode, OFlags, readlinkat};
-use rustix::io;
+use rustix::io::{self, Errno};
 use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 
 /// A process that listens on a port.
@@ -32,15 +31,19 @@ impl fmt::Display for Listener {
     }
 }
 
-/// Whether somebody listens on the port on loopback. Binds it for a moment to find out, and does not listen, so
-/// that a gateway that is just about to may do so meanwhile.
+/// Whether somebody listens on the port on loopback, by either of its addresses. Binds it for a moment to find out,
+/// which is much faster than the kernel's table, and does not listen, so that a gateway that is just about to may do
+/// so meanwhile.
 pub fn is_bound(port: u16) -> bool {
-    let bound = || -> io::Result<()> {
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    let bound = |family, address: SocketAddr| -> io::Result<()> {
+        let socket = socket(family, SocketType::STREAM, None)?;
         sockopt::set_socket_reuseaddr(&socket, true)?;
-        bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        bind(&socket, &address)
     };
-    bound().is_err()
+    let v4 = bound(AddressFamily::INET, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    // Some machines have no IPv6.
+    v4.is_err()
+        || bound(AddressFamily::INET6, SocketAddr::from((Ipv6Addr::LOCALHOST, port))) == Err(Errno::ADDRINUSE)
 }
 
 /// Who listens on the port; `None` when nobody does, or where there is no `/proc`.
@@ -58,29 +61,6 @@ fn of_socket(port: u16, uid: u32, inode: u64) -> Listener {
         exe.or_else(|_| fs::read_to_string(format!("/proc/{pid}/comm")).map(|it| it.trim().to_owned())).ok()
     });
     Listener { port, pid, program, uid }
-}
-
-/// The ports of this machine that somebody listens on, at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Listening(BTreeMap<u16, (u32, u64)>);
-
-impl Listening {
-    /// Reads the kernel's tables. Empty where there are none.
-    pub fn read() -> Self {
-        let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|it| fs::read_to_string(it).unwrap_or_default());
-        let lines = tables.iter().flat_map(|it| it.lines().skip(1)).filter_map(socket_of);
-        Self(lines.map(|(port, uid, inode)| (port, (uid, inode))).collect())
-    }
-
-    /// Whether somebody listens on the port.
-    pub fn has(&self, port: u16) -> bool {
-        self.0.contains_key(&port)
-    }
-
-    /// Who does.
-    pub fn who(&self, port: u16) -> Option<Listener> {
-        self.0.get(&port).map(|(uid, inode)| of_socket(port, *uid, *inode))
-    }
 }
 
 /// The user and the inode of the socket that listens on `port`, out of a `/proc/net/tcp` table.

@@ -14,7 +14,6 @@ use crate::document::Document;
 use crate::instance::Instance;
 use crate::ledger::Ended;
 use crate::listener;
-use crate::locks::Locks;
 use crate::name::ProfileName;
 use crate::ports::{self, Neighbour, Overlap, Plan};
 
@@ -78,8 +77,8 @@ impl Record {
 
     /// Its ports as its config has them now, where the config can be read and it does not run on others: a person
     /// may have given it another port since it was recorded.
-    fn confirmed(&self, locks: &Locks) -> Option<Neighbour> {
-        let runs = claims::holder_now(&self.state_dir, locks).is_some();
+    fn confirmed(&self) -> Option<Neighbour> {
+        let runs = claims::holder_now(&self.state_dir).is_some();
         let document = Document::load(&self.config_path).ok().filter(|_| !runs);
         let Some(document) = document else { return self.neighbour() };
         let plan = Plan::of(document.port().unwrap_or(self.port)).ok()?;
@@ -186,8 +185,7 @@ impl Host {
 
     /// As [`Host::neighbours`], each looked up in its config, which takes longer.
     pub fn confirmed_neighbours(&self, state_dir: &Path) -> Vec<Neighbour> {
-        let locks = Locks::read();
-        self.others(state_dir).filter_map(|it| it.confirmed(&locks)).collect()
+        self.others(state_dir).filter_map(|it| it.confirmed()).collect()
     }
 
     /// Whether a base port, and what the config pins, can be had beside all other instances. The records decide

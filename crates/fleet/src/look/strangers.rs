@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use profile::listener::{Listener, Listening};
+use profile::listener::{self, Listener};
 use profile::ports::{DEFAULT_BASE, DEV_BASE};
 use profile::registry::Host;
 use profile::{Ambient, Instance};
@@ -13,15 +13,15 @@ use crate::process;
 use crate::service::Service;
 
 /// Adds a row for each gateway of the original. One that runs in the folder of a row that is there takes that row.
-pub(super) fn add_originals(seen: &mut Vec<Seen>, listening: &Listening, host: &Host, ambient: &Ambient) {
+pub(super) fn add_originals(seen: &mut Vec<Seen>, host: &Host, ambient: &Ambient) {
     // Who listens is found by looking through all processes: not for the ports that ours listen on by themselves.
     let running = |it: &Seen| it.pid.and(it.port);
     let own: BTreeSet<u16> = seen.iter().filter_map(running).collect();
     let ours: BTreeSet<u32> = seen.iter().filter_map(|it| it.pid).collect();
     let planned = seen.iter().filter_map(|it| it.port).chain([DEFAULT_BASE, DEV_BASE]);
     let planned: BTreeSet<u16> = planned.filter(|it| !own.contains(it)).collect();
-    for port in planned.into_iter().filter(|it| listening.has(*it)) {
-        let Some(listener) = listening.who(port) else { continue };
+    for port in planned.into_iter().filter(|it| listener::is_bound(*it)) {
+        let Some(listener) = listener::who(port) else { continue };
         let Some(pid) = listener.pid.filter(|it| !ours.contains(it)) else { continue };
         if is_original(&process::command_line(pid), listener.program.as_deref()) {
             add(seen, port, &listener, host, ambient);

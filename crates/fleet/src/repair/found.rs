@@ -9,7 +9,6 @@ use profile::document::Unreadable;
 use profile::folder;
 use profile::instance;
 use profile::listener;
-use profile::locks::Locks;
 use profile::ports::{self, DEFAULT_BASE, Neighbour, Plan, Role};
 use profile::registry::{Host, Record};
 use profile::{Ambient, Document, Instance, ProfileName, generations};
@@ -20,7 +19,6 @@ use crate::places;
 pub(super) struct Found<'a> {
     host: &'a Host,
     ambient: &'a Ambient,
-    locks: Locks,
     /// The claims by their files, those of dead processes included, and whether each is held.
     claims: Vec<(Held, bool)>,
     stale_locks: usize,
@@ -30,18 +28,10 @@ pub(super) struct Found<'a> {
 impl<'a> Found<'a> {
     /// Looks.
     pub(super) fn look(host: &'a Host, ambient: &'a Ambient) -> Self {
-        let locks = Locks::read();
-        let files =
-            fs::read_dir(host.claims()).map(|it| it.flatten().collect::<Vec<_>>()).unwrap_or_default();
-        let mut claims = Vec::new();
-        let mut stale_locks = 0;
-        for path in files.into_iter().map(|it| it.path()).filter(|it| it.is_file()) {
-            let said: Option<Held> = fs::read(&path).ok().and_then(|it| serde_json::from_slice(&it).ok());
-            let is_held = locks.on(&path, said.as_ref().map(|it| it.holder.pid)).is_held();
-            stale_locks += usize::from(!is_held);
-            claims.extend(said.map(|it| (it, is_held)));
-        }
-        Self { host, ambient, locks, claims, stale_locks, recorded: host.all() }
+        let all = claims::all(&host.claims());
+        let stale_locks = all.iter().filter(|(_, is_held)| !is_held).count();
+        let claims = all.into_iter().filter_map(|(said, is_held)| Some((said?, is_held))).collect();
+        Self { host, ambient, claims, stale_locks, recorded: host.all() }
     }
 
     /// How many lock files nobody holds.
@@ -53,7 +43,7 @@ impl<'a> Found<'a> {
     pub(super) fn runs(&self, state_dir: &Path) -> bool {
         let claims =
             |(it, is_held): &(Held, bool)| *is_held && instance::same(&it.holder.state_dir, state_dir);
-        claims::holder_now(state_dir, &self.locks).is_some() || self.claims.iter().any(claims)
+        claims::holder_now(state_dir).is_some() || self.claims.iter().any(claims)
     }
 
     /// Every instance whose folder is there: at home, recorded, named by a claim, or by what is left of a torn record.
@@ -122,7 +112,7 @@ impl<'a> Found<'a> {
         if own.is_ok_and(|it| instance::same(&it.state_dir, &by_folder.state_dir)) {
             return (by_folder.name.clone(), by_folder.profile.clone());
         }
-        let holder = claims::holder_now(&by_folder.state_dir, &self.locks).map(|it| it.instance);
+        let holder = claims::holder_now(&by_folder.state_dir).map(|it| it.instance);
         let profile = old.and_then(|it| it.profile.as_deref());
         let profile = profile.and_then(|it| ProfileName::parse(it).ok().flatten());
         let recorded = old.map(|it| it.name.clone());

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use base::clock;
 use fleet::look;
 use profile::claims::{self, Claim, Held, Holder};
-use profile::locks::Locks;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -45,14 +44,14 @@ pub(super) fn run(app: &App, args: &ClaimsArgs) -> Result<ExitCode, Failure> {
 
 /// All that is held, the state folders' own locks included, by instance.
 fn held(app: &App) -> Result<Vec<(String, Holder)>, Failure> {
-    let (host, locks) = (app.host()?, Locks::read());
+    let host = app.host()?;
     let known = look::known(&host, &app.ambient);
     let folders = known.iter().filter_map(|it| {
-        let holder = claims::holder_now(&it.instance.state_dir, &locks)?;
+        let holder = claims::holder_now(&it.instance.state_dir)?;
         let holder = Holder { instance: it.instance.name.clone(), ..holder };
         Some((Claim::StateFolder(it.instance.state_dir.clone()).to_string(), holder))
     });
-    let others = claims::held_now(&host.claims(), &locks).into_iter().map(|Held { claim, holder }| {
+    let others = claims::held_now(&host.claims()).into_iter().map(|Held { claim, holder, .. }| {
         (claim.map_or_else(|| "a claim of an older program".to_owned(), |it| it.to_string()), holder)
     });
     let mut all: Vec<_> = folders.chain(others).collect();

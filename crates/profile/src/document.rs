@@ -17,23 +17,30 @@ pub use changes::{Change, changes, redacted};
 
 /// The most bytes that a config file may have.
 const LARGEST: u64 = 2 * 1024 * 1024;
-/// Keys of the original that hold a secret, wherever they stand.
-const SECRET_KEYS: [&str; 10] = [
+/// How the names of keys end that hold a secret, wherever they stand and whoever named them: `botToken`, `apiKey`,
+/// `OPENAI_API_KEY`, `signingSecret`, `Authorization`.
+const SECRET_ENDINGS: [&str; 9] = [
+    "apikey",
+    "_key",
     "token",
-    "password",
-    "apiKey",
-    "botToken",
     "secret",
-    "appToken",
-    "signingSecret",
-    "webhookSecret",
-    "clientSecret",
-    "accessToken",
+    "password",
+    "passphrase",
+    "privatekey",
+    "authorization",
+    "credentials",
 ];
+
+/// What stands in the place of a secret where its place must be seen.
+pub const MASK: &str = "***";
 
 /// Whether a key holds a secret, by its name.
 pub fn is_secret(key: &str) -> bool {
-    SECRET_KEYS.iter().any(|it| it.eq_ignore_ascii_case(key))
+    let ends = |it: &&str| {
+        let at = key.len().checked_sub(it.len());
+        at.and_then(|at| key.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(it))
+    };
+    SECRET_ENDINGS.iter().any(|it| ends(&it))
 }
 
 /// One thing wrong with a document, with its place.

@@ -1,7 +1,7 @@
 //! The copy's config: the source's text with comments and all, without what only one instance may have.
 
 use base::random;
-use profile::document::{self, Document, Finding};
+use profile::document::{self, Document, Finding, MASK};
 use serde_json::{Value, json};
 
 use super::CloneWishes;
@@ -9,20 +9,8 @@ use crate::places::rewrite::Moves;
 
 /// From this length on a secret is looked for in other texts too: shorter ones are words that mean other things.
 const TELLING: usize = 16;
-/// What stands where a secret was in a comment.
-const MASK: &str = "***";
-/// How the name of a channel's key ends when it is, or leads to, a login.
-const LOGIN_ENDINGS: [&str; 9] = [
-    "token",
-    "secret",
-    "password",
-    "passphrase",
-    "key",
-    "authdir",
-    "serviceaccount",
-    "credentials",
-    "cookie",
-];
+/// How else than as a secret the name of a channel's key ends when it is, or leads to, a login.
+const LOGIN_ENDINGS: [&str; 4] = ["key", "authdir", "serviceaccount", "cookie"];
 /// What only one instance may have of a browser.
 const BROWSER_KEYS: [&str; 3] = ["cdpUrl", "cdpPort", "userDataDir"];
 
@@ -210,7 +198,7 @@ fn is_login(key: &str, value: &Value) -> bool {
     let says_nothing = value.is_null() || value.is_boolean() || value.as_str() == Some("") || is_section;
     let lower = key.to_ascii_lowercase();
     let bare = lower.strip_suffix("file").or_else(|| lower.strip_suffix("path")).unwrap_or(&lower);
-    !says_nothing && (document::is_secret(key) || LOGIN_ENDINGS.iter().any(|it| bare.ends_with(it)))
+    !says_nothing && (document::is_secret(bare) || LOGIN_ENDINGS.iter().any(|it| bare.ends_with(it)))
 }
 
 /// Everything that is said in a value, as texts.

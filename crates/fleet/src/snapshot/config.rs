@@ -2,29 +2,13 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use profile::document::{self, Finding};
+use profile::document::{self, Finding, MASK};
 use profile::{Ambient, Document};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What stands in the place of a secret where its place must stay: in a list, in a comment.
-const MASK: &str = "***";
 /// A secret that is shorter is not looked for elsewhere in the text: it may be any word.
 const SHORTEST_SOUGHT: usize = 6;
-/// What else the names of secrets end with, in lower case: variables, headers, keys of plugins. `is_secret` knows
-/// those of the config itself.
-const ENDINGS: [&str; 9] = [
-    "apikey",
-    "_key",
-    "token",
-    "secret",
-    "password",
-    "passphrase",
-    "privatekey",
-    "authorization",
-    "credentials",
-];
-
 /// A secret of a config and the way to it. It has no `Debug`, on purpose.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Kept {
@@ -132,13 +116,12 @@ fn absolute(text: &str, home: Option<&Path>) -> Option<PathBuf> {
 
 fn named(value: &Value, path: &mut Vec<String>, found: &mut Vec<Kept>) {
     let is_reference = |it: &str| it.is_empty() || (it.starts_with("${") && it.ends_with('}'));
-    let sounds = |key: &str| ENDINGS.iter().any(|it| key.to_ascii_lowercase().ends_with(it));
     match value {
         Value::Object(object) => {
             for (key, it) in object {
                 path.push(key.clone());
                 let is_secret = match it {
-                    Value::String(text) => (document::is_secret(key) || sounds(key)) && !is_reference(text),
+                    Value::String(text) => document::is_secret(key) && !is_reference(text),
                     Value::Number(_) | Value::Array(_) => document::is_secret(key),
                     _ => false,
                 };

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::is_secret;
+use super::{MASK, is_secret};
 
 /// One key that two documents have differently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,9 +57,9 @@ fn compare(path: &mut Vec<String>, before: Option<&Value>, after: Option<&Value>
 
 fn shown(path: &[String], value: &Value) -> String {
     if path.last().is_some_and(|it| is_secret(it)) {
-        return "***".to_owned();
+        return MASK.to_owned();
     }
-    base::text::line(&redacted(value, "***").to_string(), 120)
+    base::text::line(&redacted(value, MASK).to_string(), 120)
 }
 
 /// A value without its secrets: each reads as `mark`.

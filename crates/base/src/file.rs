@@ -75,6 +75,16 @@ fn draft_of(path: &Path) -> PathBuf {
     folder_of(path).join(format!(".{name}.{}.tmp", crate::random::hex::<6>()))
 }
 
+/// Whether a file or folder is called like one in which something is written before it is given its name. One that is
+/// old was left by a process that was killed.
+pub fn is_draft(name: &str) -> bool {
+    let random =
+        name.strip_prefix('.').and_then(|it| it.strip_suffix(".tmp")).and_then(|it| it.rsplit_once('.'));
+    random.is_some_and(|(of, it)| {
+        !of.is_empty() && it.len() == 12 && it.bytes().all(|it| it.is_ascii_hexdigit())
+    })
+}
+
 fn write_draft(draft: &Path, bytes: &[u8], durable: bool) -> Result<(), FileError> {
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(draft)?;

@@ -151,6 +151,9 @@ pub fn look(source: &Source<'_>, target: &Target<'_>) -> Result<Findings, Import
 /// [`ImportError::Running`] and [`ImportError::OriginalRuns`] say who is in the way.
 pub fn run(source: &Source<'_>, target: &Target<'_>) -> Result<Imported, ImportError> {
     check(source, target)?;
+    // Before anything is made; what decides is the look that follows below our own lock.
+    let document = config::load(source.instance).ok().flatten();
+    refuse_original(source, running::original(source, document.as_ref()).as_ref())?;
     let to = target.instance(source);
     if let Target::Other { instance, .. } = target {
         folder::prepare(&instance.state_dir)?;
@@ -159,10 +162,7 @@ pub fn run(source: &Source<'_>, target: &Target<'_>) -> Result<Imported, ImportE
     claims.take_folder().map_err(ImportError::Running)?;
     let found = Found::of(source, target)?;
     let (findings, keys, sessions) = found.judged(source, target);
-    if let Some(Original { pid, what }) = &findings.running {
-        let folder = source.instance.state_dir.clone();
-        return Err(ImportError::OriginalRuns { folder, pid: *pid, what: what.clone() });
-    }
+    refuse_original(source, findings.running.as_ref())?;
     let mut files = 0;
     if let Target::Other { instance, .. } = target {
         files += u64::from(config::copy(source, found.document.as_ref(), target)?);
@@ -256,6 +256,12 @@ impl Found {
         let source = source.instance.state_dir.clone();
         (Findings { source, target: to.clone(), running, rows }, keys, sessions)
     }
+}
+
+fn refuse_original(source: &Source<'_>, found: Option<&Original>) -> Result<(), ImportError> {
+    let folder = source.instance.state_dir.clone();
+    let refused = |it: &Original| ImportError::OriginalRuns { folder, pid: it.pid, what: it.what.clone() };
+    found.map_or(Ok(()), |it| Err(refused(it)))
 }
 
 /// Our name of a vendor, and the variable of its key.

@@ -3,6 +3,7 @@
 //! Nothing is done to a folder whose lock is held. Of an instance that runs, only its record is corrected.
 
 mod found;
+mod litter;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -77,6 +78,11 @@ pub enum Repair {
         /// The folder that was left.
         folder: PathBuf,
     },
+    /// Somebody was cut off who wrote files, long ago.
+    Drafts {
+        /// How many.
+        count: usize,
+    },
     /// One of the others could not be done.
     Failed {
         /// Which.
@@ -128,6 +134,10 @@ impl Repair {
                 let verb = verb("remove", "removed");
                 format!("{verb} {}, left by somebody who was cut off", folder.display())
             }
+            Repair::Drafts { count } => {
+                let (verb, s) = (verb("remove", "removed"), if *count == 1 { "" } else { "s" });
+                format!("{verb} {count} draft{s} of somebody who was cut off")
+            }
             Repair::Failed { what, why } => format!("could not {what}: {why}"),
         }
     }
@@ -169,6 +179,7 @@ enum Action {
     RemoveTorn(PathBuf),
     Sweep,
     Clear(PathBuf),
+    RemoveDrafts(Vec<PathBuf>),
 }
 
 fn act(host: &Host, Task { repair, action }: Task, version: &str) -> Option<Repair> {
@@ -188,8 +199,9 @@ fn act(host: &Host, Task { repair, action }: Task, version: &str) -> Option<Repa
         Action::Forget(record) => host.forget(&record),
         Action::RemoveFile(path) => file::remove(&path),
         // One that stood where a record belongs has been replaced by that.
-        Action::RemoveTorn(path) if !host.unreadable().contains(&path) => Ok(()),
+        Action::RemoveTorn(path) if !host.unreadable().contains(&path) => return None,
         Action::RemoveTorn(path) => file::remove(&path),
+        Action::RemoveDrafts(paths) => paths.iter().try_for_each(|it| litter::remove(it)),
         Action::Sweep => match claims::sweep(&host.claims()) {
             0 => return None,
             count => return Some(Repair::Locks { count }),
@@ -220,12 +232,13 @@ fn renames(host: &Host, ambient: &Ambient) -> Vec<Task> {
 fn others(host: &Host, ambient: &Ambient) -> Vec<Task> {
     let found = Found::look(host, ambient);
     let mut tasks = records(&found, host);
-    tasks.extend(files(&found, host));
+    tasks.extend(files(&found, host, &tasks));
     let count = found.stale_locks();
     if count > 0 {
         tasks.push(Task { repair: Repair::Locks { count }, action: Action::Sweep });
     }
-    tasks.extend(stagings(&found, host, ambient));
+    tasks.extend(litter::stagings(&found, host, ambient));
+    tasks.extend(litter::drafts(&found, host));
     tasks
 }
 
@@ -250,8 +263,14 @@ fn records(found: &Found<'_>, host: &Host) -> Vec<Task> {
     tasks
 }
 
-/// The files among the records that should not be there. What could be known from them is written by then.
-fn files(found: &Found<'_>, host: &Host) -> Vec<Task> {
+/// The files among the records that should not be there. What could be known from them is written by then, and what
+/// is `written` takes the place of what stands there.
+fn files(found: &Found<'_>, host: &Host, written: &[Task]) -> Vec<Task> {
+    let writes = |it: &Task, file: &PathBuf| match &it.action {
+        Action::Write(record) => host.place(&record.state_dir) == *file,
+        _ => false,
+    };
+    let is_written = |file: &PathBuf| written.iter().any(|it| writes(it, file));
     let mut tasks = Vec::new();
     let mut forgotten = BTreeSet::new();
     for record in host.all() {
@@ -268,29 +287,11 @@ fn files(found: &Found<'_>, host: &Host) -> Vec<Task> {
             tasks.push(Task { repair, action: Action::RemoveFile(file) });
         }
     }
-    for file in host.unreadable() {
+    for file in host.unreadable().into_iter().filter(|it| !is_written(it)) {
         let action = Action::RemoveTorn(file.clone());
         tasks.push(Task { repair: Repair::Torn { file }, action });
     }
     tasks
-}
-
-/// The staging folders in the home and beside every state folder.
-fn stagings(found: &Found<'_>, host: &Host, ambient: &Ambient) -> Vec<Task> {
-    let recorded = host.all().into_iter().map(|it| it.state_dir);
-    let known = found.instances().into_iter().map(|it| it.state_dir);
-    let beside = recorded.chain(known).flat_map(|it| {
-        let real = places::real(&it);
-        [it.parent().map(Path::to_path_buf), real.parent().map(Path::to_path_buf)]
-    });
-    let folders: BTreeSet<PathBuf> =
-        beside.flatten().chain(ambient.home()).map(|it| places::real(&it)).collect();
-    let left = folders.iter().flat_map(|it| places::stagings_in(it)).filter(|it| !places::is_used(it));
-    left.map(|folder| Task {
-        repair: Repair::Staging { folder: folder.clone() },
-        action: Action::Clear(folder),
-    })
-    .collect()
 }
 
 /// What the record says that is not so; `None` where all of it is.

@@ -126,7 +126,7 @@ impl Host {
         let folder = self.instances();
         file::private_folder(&folder)?;
         let text = serde_json::to_vec_pretty(record).expect("names, paths and numbers always write");
-        file::replace(&folder.join(key(&record.state_dir)), &text)
+        file::replace(&self.place(&record.state_dir), &text)
     }
 
     /// Removes the record of the instance with this state folder, which need not be there any more.
@@ -164,7 +164,17 @@ impl Host {
 
     /// The record of the instance with this state folder.
     pub fn read(&self, state_dir: &Path) -> Option<Record> {
-        serde_json::from_slice(&fs::read(self.instances().join(key(state_dir))).ok()?).ok()
+        serde_json::from_slice(&fs::read(self.place(state_dir)).ok()?).ok()
+    }
+
+    /// The file in which the record of the instance with this state folder belongs.
+    pub fn place(&self, state_dir: &Path) -> PathBuf {
+        self.instances().join(key(state_dir))
+    }
+
+    /// Every folder that the host's own files are in.
+    pub fn folders(&self) -> [PathBuf; 4] {
+        [self.0.clone(), self.instances(), self.refusals(), self.snapshots()]
     }
 
     /// All records, by name. One that cannot be read is left out.
@@ -226,14 +236,14 @@ impl Host {
     /// cannot be written.
     pub fn note_refusal(&self, state_dir: &Path, refusal: &Ended) {
         let text = serde_json::to_vec(refusal).expect("texts and numbers always write");
-        let folder = self.0.join("refusals");
+        let folder = self.refusals();
         let _ = file::private_folder(&folder)
             .and_then(|()| file::replace_advisory(&folder.join(key(state_dir)), &text));
     }
 
     /// Why the last start was refused, if one ever was.
     pub fn refusal(&self, state_dir: &Path) -> Option<Ended> {
-        serde_json::from_slice(&fs::read(self.0.join("refusals").join(key(state_dir))).ok()?).ok()
+        serde_json::from_slice(&fs::read(self.refusals().join(key(state_dir))).ok()?).ok()
     }
 
     /// The folder of the snapshots that are kept of removed instances.
@@ -262,6 +272,10 @@ impl Host {
 
     fn instances(&self) -> PathBuf {
         self.0.join("instances")
+    }
+
+    fn refusals(&self) -> PathBuf {
+        self.0.join("refusals")
     }
 }
 

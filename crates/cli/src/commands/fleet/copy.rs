@@ -220,7 +220,7 @@ fn confirm(instance: &Instance, given: Option<&str>) -> Result<(), Failure> {
 fn keep(app: &App, instance: &Instance) -> Result<PathBuf, Failure> {
     let folder = app.host()?.snapshots();
     file::private_folder(&folder).map_err(|error| Failure::from_error(Kind::Failed, &error))?;
-    let to = folder.join(snapshot::file_name(&instance.name));
+    let to = snapshot::new_file(&instance.name, |it| folder.join(it));
     snapshot::take_to(app, instance, &to, None).map_err(|it| it.hint("remove it without: --no-snapshot"))?;
     Ok(to)
 }

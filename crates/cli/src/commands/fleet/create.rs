@@ -49,6 +49,10 @@ pub(super) struct CreateArgs {
 pub(super) fn run(app: &App, args: &CreateArgs) -> Result<ExitCode, Failure> {
     let instance = new_instance(app, &args.name)?;
     let ward = args.rescue_for.as_deref().map(|it| find::by_name(app, it)).transpose()?;
+    if let Some(port) = args.port {
+        let refused = |it| Failure::from_error(Kind::Usage, &it).hint("choose another with --port");
+        Plan::of(port).map_err(refused)?;
+    }
     let (port, workspace) = match &args.from {
         Some(from) => {
             let from = find::by_name(app, from)?;

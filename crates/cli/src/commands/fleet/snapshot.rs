@@ -92,7 +92,7 @@ pub(super) fn take(app: &App, args: &SnapshotArgs) -> Result<ExitCode, Failure> 
     let known = find::by_name(app, &args.name)?;
     let to = match &args.output {
         Some(text) => app.ambient.path(text),
-        None => app.ambient.path(&file_name(&known.instance.name)),
+        None => new_file(&known.instance.name, |it| app.ambient.path(it)),
     };
     let passphrase = match args.with_secrets {
         true => Some(prompt::passphrase(args.passphrase_file.as_deref(), true)?),
@@ -124,10 +124,15 @@ pub(super) fn take_to(
     taken.map_err(|error| failed(&error).of(Some(&instance.name)))
 }
 
-/// The name of a snapshot taken now.
-pub(super) fn file_name(instance: &str) -> String {
+/// A file that is yet to be made, for a snapshot taken now: `NAME-DATE-TIME.tar.gz`, with a number behind the time
+/// where there is one of the same second. `place` says where a name is.
+pub(super) fn new_file(instance: &str, place: impl Fn(&str) -> PathBuf) -> PathBuf {
     let time: String = clock::rfc3339(clock::now_ms()).chars().filter(char::is_ascii_alphanumeric).collect();
-    format!("{instance}-{}.tar.gz", time.trim_end_matches('Z').replace('T', "-"))
+    let stem = format!("{instance}-{}", time.trim_end_matches('Z').replace('T', "-"));
+    let numbered = (2..).map(|it: u32| format!("{stem}-{it}"));
+    let names = std::iter::once(stem.clone()).chain(numbered);
+    let mut files = names.map(|it| place(&format!("{it}.tar.gz")));
+    files.find(|it| it.symlink_metadata().is_err()).expect("there are more numbers than files")
 }
 
 fn tell_taken(app: &App, to: &Path, taken: &Taken) {

@@ -36,11 +36,11 @@ pub const MASK: &str = "***";
 
 /// Whether a key holds a secret, by its name.
 pub fn is_secret(key: &str) -> bool {
-    let ends = |it: &&str| {
+    let ends = |it: &str| {
         let at = key.len().checked_sub(it.len());
         at.and_then(|at| key.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(it))
     };
-    SECRET_ENDINGS.iter().any(|it| ends(&it))
+    SECRET_ENDINGS.iter().any(|it| ends(it))
 }
 
 /// One thing wrong with a document, with its place.

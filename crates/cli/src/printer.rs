@@ -92,16 +92,22 @@ impl Printer {
         }
     }
 
-    /// A table that fits the terminal.
+    /// A table that fits the terminal. Cells that are painted keep their colours.
     pub(crate) fn table(self, head: &[&str], rows: Vec<Vec<String>>) {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width());
         table.set_header(head.to_vec());
-        table.add_rows(rows);
-        // Spaces at the end of a line are in the way of whoever copies it.
+        // The codes of colours are no columns, which whoever lays out the table does not know.
+        table.add_rows(rows.iter().map(|row| row.iter().map(|it| plain(it)).collect::<Vec<_>>()));
         let text = table.to_string();
-        self.line(&text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+        let mut lines = text.lines();
+        let names = lines.next().unwrap_or_default();
+        self.line(names.trim_end());
+        for line in lines {
+            // Spaces at the end of a line are in the way of whoever copies it.
+            self.line(&painted(line.trim_end(), names, head, &rows));
+        }
     }
 
     /// A table that leaves columns out where the terminal is too narrow for all of them: first those in which no row
@@ -175,13 +181,40 @@ impl Printer {
 
 /// How many columns a text takes on a terminal, its colours left out.
 fn columns(text: &str) -> usize {
+    plain(text).chars().count()
+}
+
+/// A text without the codes of colours.
+fn plain(text: &str) -> String {
     let mut in_code = false;
     let seen = text.chars().filter(|it| {
         let is_text = !in_code && *it != '\u{1b}';
         in_code = *it == '\u{1b}' || (in_code && *it != 'm');
         is_text
     });
-    seen.count()
+    seen.collect()
+}
+
+/// A line of a table with the colours of its cells: a painted cell stands below its column's name.
+fn painted(line: &str, names: &str, head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut line = line.to_owned();
+    // From the right: what is put in moves nothing that is still to come.
+    for (at, name) in head.iter().enumerate().rev() {
+        let Some(column) = names.find(&format!(" {name}")).map(|it| names[..=it].chars().count()) else {
+            continue;
+        };
+        let here: String = line.chars().skip(column).collect();
+        let is_here = |it: &&String| {
+            let text = plain(it);
+            text != **it && here.strip_prefix(&text).is_some_and(|it| it.is_empty() || it.starts_with(' '))
+        };
+        if let Some(cell) = rows.iter().map(|row| &row[at]).find(is_here) {
+            let before: String = line.chars().take(column).collect();
+            let after: String = line.chars().skip(column + columns(cell)).collect();
+            line = format!("{before}{cell}{after}");
+        }
+    }
+    line
 }
 
 /// A word that is longer than the width, such as a path, stays whole.
@@ -211,6 +244,20 @@ fn width() -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_painted_cell_keeps_its_colour_below_its_column_and_moves_nothing() {
+        let green = "\u{1b}[32mready\u{1b}[0m";
+        let rows = vec![vec!["ready".to_owned(), green.to_owned(), "x".to_owned()]];
+        let names = " NAME   STATE  X";
+        for (line, expected) in [
+            (" ready  ready  x", format!(" ready  {green}  x")),
+            (" ready  readying", " ready  readying".to_owned()),
+            (" ready", " ready".to_owned()),
+        ] {
+            assert_eq!(painted(line, names, &["NAME", "STATE", "X"], &rows), expected);
+        }
+    }
 
     #[test]
     fn a_sentence_is_broken_between_words_and_a_long_word_is_not() {

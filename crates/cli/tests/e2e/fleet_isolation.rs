@@ -145,10 +145,18 @@ fn token_of(config: &Path) -> String {
 }
 
 #[test]
-fn what_is_done_to_an_instance_by_name_reaches_no_other() {
-    for how in [How::Profile, How::Default, How::Environment] {
-        check_apart(how);
-    }
+fn what_is_done_to_a_profile_by_name_reaches_no_other_profile() {
+    check_apart(How::Profile);
+}
+
+#[test]
+fn what_is_done_to_a_profile_by_name_does_not_reach_the_default_instance() {
+    check_apart(How::Default);
+}
+
+#[test]
+fn what_is_done_to_a_profile_by_name_does_not_reach_one_that_is_known_by_its_paths_alone() {
+    check_apart(How::Environment);
 }
 
 #[track_caller]

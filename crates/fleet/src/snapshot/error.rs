@@ -132,7 +132,7 @@ impl SnapshotError {
             Self::Damaged { .. } => "fetch the file anew, or use another snapshot",
             Self::Unsafe { .. } => "do not use it: it was made or changed by somebody else",
             Self::Passphrase(_) => {
-                "give the one that it was taken with, or none to restore without the secrets"
+                "give the one that it was taken with, or restore without: --without-secrets"
             }
             Self::File(it) => return of_file(it),
         };

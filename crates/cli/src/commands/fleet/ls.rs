@@ -39,7 +39,7 @@ pub(super) fn run(app: &App, args: &LsArgs) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     if seen.is_empty() {
-        app.printer.note("there is no instance yet: openclaw fleet create NAME, or openclaw onboard");
+        app.printer.note("there is no instance yet: openclaw fleet create NAME, or openclaw setup");
         return Ok(ExitCode::SUCCESS);
     }
     let head = [

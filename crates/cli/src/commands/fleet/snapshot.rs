@@ -82,6 +82,10 @@ pub(super) struct RestoreArgs {
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 
+    /// Leave the secrets that are sealed in the file where they are
+    #[arg(long, conflicts_with = "passphrase_file")]
+    without_secrets: bool,
+
     /// Print JSON for scripts
     #[arg(long)]
     pub(super) json: bool,
@@ -174,7 +178,7 @@ pub(super) fn restore(app: &App, args: &RestoreArgs) -> Result<ExitCode, Failure
         return Ok(ExitCode::SUCCESS);
     }
     let target = target(app, args, &about)?;
-    let passphrase = match about.secrets.within {
+    let passphrase = match about.secrets.within && !args.without_secrets {
         true => Some(prompt::passphrase(args.passphrase_file.as_deref(), false)?),
         false => None,
     };

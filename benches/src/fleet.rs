@@ -54,7 +54,7 @@ pub(crate) fn all(program: &Path, quick: bool) -> Result<Vec<Figure>> {
             figures.push(figure(&name, "ms", host.wall_ms("fleet ls", runs)?, Some(aim)));
         }
     }
-    figures.extend(claims(if quick { 100 } else { 2_000 })?);
+    figures.extend(claims(200)?);
     figures.extend(snapshots(program)?);
     Ok(figures)
 }

@@ -49,7 +49,10 @@ pub(crate) fn look(instance: &Instance, patience: Duration) -> Overview {
     let default = instance.default_port.map(|it| (it, "the default"));
     let port = running.or(configured).or_else(recorded).or(default);
     let stranger = match (&gateway, port) {
-        (Err(_), Some((port, _))) => listener::who(port).filter(|it| !is_own(instance, it)),
+        // Who it is takes longer to find out than whether there is anybody.
+        (Err(_), Some((port, _))) if listener::is_bound(port) => {
+            listener::who(port).filter(|it| !is_own(instance, it))
+        }
         _ => None,
     };
     Overview { port, gateway, config, has_config: instance.config_path.exists(), stranger }

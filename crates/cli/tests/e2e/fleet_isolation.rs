@@ -185,7 +185,7 @@ fn check_apart(how: How) {
     other.act(&world, &["rm", "d", "--confirm", "d"], &ours(&[&d]));
     let stopped = other.act(&world, &["rm", "a", "--confirm", "a"], &ours(&[&a]));
     assert!(stopped.stderr.contains(&format!("stopped (pid {pid}, ")), "{stopped}");
-    other.act(&world, &["restore", &file_text, "--as", "d"], &ours(&[&d]));
+    other.act(&world, &["restore", &file_text, "--as", "d", "--port", &port], &ours(&[&d]));
     let names = world.names();
     assert!(names.contains(&"d".to_owned()) && names.len() == 2, "{names:?}");
     other.check_unharmed();

@@ -43,13 +43,41 @@ pub fn is_secret(key: &str) -> bool {
     SECRET_ENDINGS.iter().any(|it| ends(it))
 }
 
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// For the person to know.
+    Note,
+    /// Something does not do what was meant.
+    Warning,
+    /// No gateway can run by this document.
+    Error,
+}
+
+impl Weight {
+    /// In one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Weight::Note => "note",
+            Weight::Warning => "warning",
+            Weight::Error => "error",
+        }
+    }
+}
+
 /// One thing wrong with a document, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// How much it matters.
+    pub weight: Weight,
+    /// The file that it is in: the config, or one that the config includes. Empty where there is none.
+    pub file: PathBuf,
     /// Keys joined with dots; empty for the document as a whole.
     pub path: String,
-    /// What is wrong and what would be right.
+    /// What is wrong.
     pub message: String,
+    /// What to do, where the message does not say it already; else empty.
+    pub remedy: String,
     /// From 1; 0 where the place is unknown.
     pub line: usize,
     /// From 1, in characters.
@@ -114,16 +142,15 @@ impl Document {
     /// # Errors
     /// Tells a missing file from one that cannot be read and one that does not parse.
     pub fn load(path: &Path) -> Result<Self, Unreadable> {
-        let unreadable = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => Unreadable::Missing(path.to_path_buf()),
-            _ => Unreadable::Io { path: path.to_path_buf(), source },
-        };
-        let size = fs::metadata(path).map_err(unreadable)?.len();
-        if size > LARGEST {
-            let finding = Finding::whole(format!("it has {size} bytes, more than the {LARGEST} allowed"));
-            return Err(Unreadable::Syntax { path: path.to_path_buf(), finding: Box::new(finding) });
-        }
-        Self::parse(path, fs::read_to_string(path).map_err(unreadable)?)
+        Self::parse(path, read(path)?)
+    }
+
+    /// As [`Document::load`], of a file that a config includes: it may hold any value.
+    ///
+    /// # Errors
+    /// As [`Document::load`].
+    pub fn load_part(path: &Path) -> Result<Self, Unreadable> {
+        Self::parse_part(path, read(path)?)
     }
 
     /// Parses a text as the document at `path`.
@@ -131,7 +158,23 @@ impl Document {
     /// # Errors
     /// Says where it stops being JSON5.
     pub fn parse(path: &Path, text: String) -> Result<Self, Unreadable> {
-        let syntax = |finding| Unreadable::Syntax { path: path.to_path_buf(), finding: Box::new(finding) };
+        let document = Self::parse_part(path, text)?;
+        if !document.value.is_object() {
+            let finding = document.finding("", "the document must be an object: { … }");
+            return Err(Unreadable::Syntax { path: path.to_path_buf(), finding: Box::new(finding) });
+        }
+        Ok(document)
+    }
+
+    /// As [`Document::parse`], of a file that a config includes: it may hold any value.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub fn parse_part(path: &Path, text: String) -> Result<Self, Unreadable> {
+        let syntax = |finding| Unreadable::Syntax {
+            path: path.to_path_buf(),
+            finding: Box::new(Finding { file: path.to_path_buf(), ..finding }),
+        };
         let value = match jsonc_parser::parse_to_serde_value::<Value>(&text, &options()) {
             // An empty file says nothing, which is a document.
             Ok(Value::Null) => Value::Object(Map::new()),
@@ -141,14 +184,6 @@ impl Document {
                 return Err(syntax(Finding::at(&text, at, "", error.kind().to_string())));
             }
         };
-        if !value.is_object() {
-            return Err(syntax(Finding::at(
-                &text,
-                0,
-                "",
-                "the document must be an object: { … }".to_owned(),
-            )));
-        }
         Ok(Self { path: path.to_path_buf(), text, value })
     }
 
@@ -222,16 +257,52 @@ impl Document {
 
     /// A finding at the place of a key; at its nearest ancestor that is there where the key is not.
     pub fn finding(&self, path: &str, message: impl Into<String>) -> Finding {
+        let keys: Vec<&str> = path.split('.').collect();
+        self.finding_at(&keys, message)
+    }
+
+    /// As [`Document::finding`], for keys that may hold dots themselves.
+    pub fn finding_at<K: AsRef<str>>(&self, keys: &[K], message: impl Into<String>) -> Finding {
+        let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
         let parsed = jsonc_parser::parse_to_ast(&self.text, &CollectOptions::default(), &options());
-        let at = parsed.ok().and_then(|it| it.value).map_or(0, |root| place(&root, path));
-        Finding::at(&self.text, at, path, message.into())
+        let at = parsed.ok().and_then(|it| it.value).map_or(0, |root| place(&root, &keys));
+        Finding { file: self.path.clone(), ..Finding::at(&self.text, at, &keys.join("."), message.into()) }
     }
 }
 
 impl Finding {
     /// About the document as a whole.
     pub fn whole(message: String) -> Self {
-        Self { path: String::new(), message, line: 0, column: 0, excerpt: String::new() }
+        Self {
+            weight: Weight::Error,
+            file: PathBuf::new(),
+            path: String::new(),
+            message,
+            remedy: String::new(),
+            line: 0,
+            column: 0,
+            excerpt: String::new(),
+        }
+    }
+
+    /// The same finding with another weight.
+    #[must_use]
+    pub fn weighs(self, weight: Weight) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// The same finding with what to do about it.
+    #[must_use]
+    pub fn remedy(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: remedy.into(), ..self }
+    }
+
+    /// For people who look at the config file `main`: another file is named.
+    pub fn told(&self, main: &Path) -> String {
+        let is_main = self.file == main || self.file.as_os_str().is_empty();
+        let place = if is_main { String::new() } else { format!("{}, ", self.file.display()) };
+        let remedy = if self.remedy.is_empty() { String::new() } else { format!("; {}", self.remedy) };
+        format!("{place}{self}{remedy}")
     }
 
     fn at(text: &str, offset: usize, path: &str, message: String) -> Self {
@@ -242,10 +313,10 @@ impl Finding {
         let indent = line.chars().take_while(|it| it.is_whitespace()).count();
         Self {
             path: path.to_owned(),
-            message,
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
             excerpt: " ".repeat(indent) + &mask(&base::text::line(line, 160)),
+            ..Self::whole(message)
         }
     }
 
@@ -272,16 +343,29 @@ fn mask(line: &str) -> String {
     if is_bare { line.to_owned() } else { format!("{key}: ***") }
 }
 
+fn read(path: &Path) -> Result<String, Unreadable> {
+    let unreadable = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => Unreadable::Missing(path.to_path_buf()),
+        _ => Unreadable::Io { path: path.to_path_buf(), source },
+    };
+    let size = fs::metadata(path).map_err(unreadable)?.len();
+    if size > LARGEST {
+        let finding = Finding::whole(format!("it has {size} bytes, more than the {LARGEST} allowed"));
+        return Err(Unreadable::Syntax { path: path.to_path_buf(), finding: Box::new(finding) });
+    }
+    fs::read_to_string(path).map_err(unreadable)
+}
+
 fn options() -> ParseOptions {
     ParseOptions { allow_missing_commas: false, ..ParseOptions::default() }
 }
 
 /// Where the value at `path` begins.
-fn place(root: &ast::Value<'_>, path: &str) -> usize {
+fn place(root: &ast::Value<'_>, keys: &[&str]) -> usize {
     use jsonc_parser::common::Ranged;
     let mut at = root;
     let mut offset = root.range().start;
-    for key in path.split('.') {
+    for key in keys.iter().copied() {
         at = match at {
             ast::Value::Object(object) => {
                 let Some(property) = object.properties.iter().find(|it| it.name.as_str() == key) else {

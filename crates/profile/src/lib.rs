@@ -17,6 +17,9 @@ pub mod locks;
 pub mod name;
 pub mod ports;
 pub mod registry;
+pub mod secrets;
+pub mod sources;
+pub mod variables;
 
 pub use ambient::Ambient;
 pub use claims::{Claims, Holder};
@@ -24,3 +27,4 @@ pub use document::{Document, Finding};
 pub use instance::{Instance, Selection};
 pub use name::ProfileName;
 pub use ports::Plan;
+pub use sources::Sources;

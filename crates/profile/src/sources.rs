@@ -1,0 +1,556 @@
+//! A config as a whole: its file and all that it includes, with the place that each key comes from.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::document::{Document, Finding, Unreadable};
+
+/// The key that brings another file in.
+const INCLUDE: &str = "$include";
+/// How deep files may include each other.
+const DEEPEST: usize = 10;
+/// The longest path of an included file, in bytes.
+const LONGEST_PATH: usize = 4096;
+
+/// A config and what it includes.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The first is the config file itself.
+    documents: Vec<Document>,
+    value: Value,
+    /// Absent where nothing is included: each key is then where it says.
+    root: Option<Node>,
+}
+
+/// Where the files are that a config may include.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// Folders beside that of the config file, as `OPENCLAW_INCLUDE_ROOTS` names them.
+    pub roots: Vec<PathBuf>,
+    /// Files as they were, in the place of those on disk: path and text.
+    pub kept: Option<Vec<(PathBuf, String)>>,
+}
+
+/// A value with its origin: the document, and the keys within it.
+#[derive(Debug, Clone)]
+struct Node {
+    document: usize,
+    keys: Vec<String>,
+    tree: Tree,
+}
+
+#[derive(Debug, Clone)]
+enum Tree {
+    Object(Vec<(String, Node)>),
+    List(Vec<Node>),
+    Leaf(Value),
+}
+
+/// Follows includes.
+struct Reader<'a> {
+    reach: &'a Reach,
+    /// The folder of the config file, as the kernel names it.
+    home: PathBuf,
+    documents: Vec<Document>,
+    /// The files that lead to the one that is being read.
+    chain: Vec<PathBuf>,
+    found: Vec<Finding>,
+}
+
+impl Sources {
+    /// Reads a config file and all that it includes. What cannot be included is left out and told as a finding.
+    ///
+    /// # Errors
+    /// When the config file itself is missing, cannot be read or does not parse.
+    pub fn load(path: &Path, reach: &Reach) -> Result<(Self, Vec<Finding>), Unreadable> {
+        Ok(Self::of(Document::load(path)?, reach))
+    }
+
+    /// As [`Sources::load`], of a document that was read or made already.
+    pub fn of(document: Document, reach: &Reach) -> (Self, Vec<Finding>) {
+        if !mentions_include(document.value()) {
+            let value = document.value().clone();
+            return (Self { documents: vec![document], value, root: None }, Vec::new());
+        }
+        let folder = document.path().parent().unwrap_or(Path::new("/"));
+        let home = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
+        let value = document.value().clone();
+        let chain = vec![document.path().to_path_buf()];
+        let mut reader = Reader { reach, home, documents: vec![document], chain, found: Vec::new() };
+        let root = reader.node(&value, 0, &mut Vec::new());
+        let Reader { documents, found, .. } = reader;
+        (Self { documents, value: root.value(), root: Some(root) }, found)
+    }
+
+    /// The config file itself.
+    pub fn main(&self) -> &Document {
+        &self.documents[0]
+    }
+
+    /// The files that it includes, each once.
+    pub fn included(&self) -> &[Document] {
+        &self.documents[1..]
+    }
+
+    /// Path and text of the files that it includes.
+    pub fn kept(&self) -> Vec<(PathBuf, String)> {
+        self.included().iter().map(|it| (it.path().to_path_buf(), it.text().to_owned())).collect()
+    }
+
+    /// What all of them say together; nothing is substituted yet.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// A finding at the place of a key, in whichever file it stands; at its nearest ancestor where it is not there.
+    pub fn finding<K: AsRef<str>>(&self, keys: &[K], message: impl Into<String>) -> Finding {
+        let keys: Vec<String> = keys.iter().map(|it| it.as_ref().to_owned()).collect();
+        let Some(root) = &self.root else { return self.main().finding_at(&keys, message) };
+        let (node, left) = root.nearest(&keys);
+        let place: Vec<String> = node.keys.iter().chain(left).cloned().collect();
+        let mut finding = self.documents[node.document].finding_at(&place, message);
+        // People look for the key as it counts, whichever file it is written in.
+        finding.path = keys.join(".");
+        finding
+    }
+
+    /// The document in which a key is set, or would be set, and its keys within that one. The first is the config
+    /// file itself.
+    pub fn owner<K: AsRef<str>>(&self, keys: &[K]) -> (&Document, Vec<String>) {
+        let keys: Vec<String> = keys.iter().map(|it| it.as_ref().to_owned()).collect();
+        let Some(root) = &self.root else { return (self.main(), keys) };
+        let (node, left) = root.nearest(&keys);
+        (&self.documents[node.document], node.keys.iter().chain(left).cloned().collect())
+    }
+}
+
+fn mentions_include(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => object.contains_key(INCLUDE) || object.values().any(mentions_include),
+        Value::Array(items) => items.iter().any(mentions_include),
+        _ => false,
+    }
+}
+
+impl Node {
+    fn value(&self) -> Value {
+        match &self.tree {
+            Tree::Object(entries) => {
+                Value::Object(entries.iter().map(|(key, it)| (key.clone(), it.value())).collect())
+            }
+            Tree::List(items) => Value::Array(items.iter().map(Node::value).collect()),
+            Tree::Leaf(value) => value.clone(),
+        }
+    }
+
+    /// The deepest node on the way, and the keys that it does not have.
+    fn nearest<'a>(&self, keys: &'a [String]) -> (&Node, &'a [String]) {
+        let Some((first, rest)) = keys.split_first() else { return (self, keys) };
+        let below = match &self.tree {
+            Tree::Object(entries) => entries.iter().find(|(key, _)| key == first).map(|(_, it)| it),
+            Tree::List(items) => first.parse::<usize>().ok().and_then(|at| items.get(at)),
+            Tree::Leaf(_) => None,
+        };
+        below.map_or((self, keys), |it| it.nearest(rest))
+    }
+
+    /// Objects merge, lists are put one behind the other, anything else replaces what was there.
+    fn merge(&mut self, other: Node) {
+        match (&mut self.tree, other) {
+            (Tree::Object(mine), Node { tree: Tree::Object(theirs), .. }) => {
+                for (key, it) in theirs {
+                    match mine.iter_mut().find(|(known, _)| *known == key) {
+                        Some((_, before)) => before.merge(it),
+                        None => mine.push((key, it)),
+                    }
+                }
+            }
+            (Tree::List(mine), Node { tree: Tree::List(theirs), .. }) => mine.extend(theirs),
+            (_, other) => *self = other,
+        }
+    }
+
+    fn is_object(&self) -> bool {
+        matches!(self.tree, Tree::Object(_))
+    }
+}
+
+impl Reader<'_> {
+    fn node(&mut self, value: &Value, document: usize, keys: &mut Vec<String>) -> Node {
+        let mut below = |reader: &mut Self, key: String, it: &Value| {
+            keys.push(key.clone());
+            let node = reader.node(it, document, keys);
+            keys.pop();
+            (key, node)
+        };
+        let tree = match value {
+            Value::Object(object) if object.contains_key(INCLUDE) => {
+                return self.included(object, document, keys);
+            }
+            Value::Object(object) => {
+                Tree::Object(object.iter().map(|(key, it)| below(self, key.clone(), it)).collect())
+            }
+            Value::Array(items) => {
+                let nodes = items.iter().enumerate().map(|(at, it)| below(self, at.to_string(), it).1);
+                Tree::List(nodes.collect())
+            }
+            other => Tree::Leaf(other.clone()),
+        };
+        Node { document, keys: keys.clone(), tree }
+    }
+
+    /// What the files say, and over it what stands beside the key.
+    fn included(&mut self, object: &Map<String, Value>, document: usize, keys: &mut Vec<String>) -> Node {
+        keys.push(INCLUDE.to_owned());
+        let place = keys.clone();
+        keys.pop();
+        let mut whole: Option<Node> = None;
+        for (at, name) in self.names(&object[INCLUDE], document, &place) {
+            let Some(node) = self.file(&name, document, &at) else { continue };
+            match &mut whole {
+                Some(it) => it.merge(node),
+                None => whole = Some(node),
+            }
+        }
+        let mut beside = object.clone();
+        beside.remove(INCLUDE);
+        let is_empty = beside.is_empty();
+        let own = self.node(&Value::Object(beside), document, keys);
+        match whole {
+            None => own,
+            Some(it) if is_empty => it,
+            Some(mut it) if it.is_object() => {
+                it.merge(own);
+                // What is added later belongs to the file that has the key.
+                Node { document, keys: keys.clone(), ..it }
+            }
+            Some(_) => {
+                self.wrong(
+                    document,
+                    &place,
+                    "what is included beside other keys must be an object".to_owned(),
+                );
+                own
+            }
+        }
+    }
+
+    /// The files that an include names, each with the place of its name.
+    fn names(&mut self, value: &Value, document: usize, place: &[String]) -> Vec<(Vec<String>, String)> {
+        let listed = match value {
+            Value::String(it) => return vec![(place.to_vec(), it.clone())],
+            Value::Array(items) => items.iter().map(Value::as_str).enumerate(),
+            _ => {
+                self.wrong(document, place, "must be a path or a list of paths".to_owned());
+                return Vec::new();
+            }
+        };
+        let mut names = Vec::new();
+        for (at, name) in listed {
+            let place = [place, &[at.to_string()]].concat();
+            match name {
+                Some(it) => names.push((place, it.to_owned())),
+                None => self.wrong(document, &place, "must be a path".to_owned()),
+            }
+        }
+        names
+    }
+
+    fn file(&mut self, name: &str, document: usize, place: &[String]) -> Option<Node> {
+        let read = self.path(name, document).and_then(|path| {
+            self.may_follow(&path)?;
+            self.document(&path)
+        });
+        let included = match read {
+            Ok(it) => it,
+            // Its own place has been told.
+            Err(words) if words.is_empty() => return None,
+            Err(words) => {
+                self.wrong(document, place, words);
+                return None;
+            }
+        };
+        let value = included.value().clone();
+        let path = included.path().to_path_buf();
+        let at = self.documents.iter().position(|it| *it.path() == path).unwrap_or(self.documents.len());
+        if at == self.documents.len() {
+            self.documents.push(included);
+        }
+        self.chain.push(path);
+        let node = self.node(&value, at, &mut Vec::new());
+        self.chain.pop();
+        Some(node)
+    }
+
+    /// Where the file is: relative to the one that names it, in the folder of the config or below a root.
+    fn path(&self, name: &str, document: usize) -> Result<PathBuf, String> {
+        if name.is_empty() || name.len() >= LONGEST_PATH || name.contains('\0') {
+            return Err("is no path of a file".to_owned());
+        }
+        let from = self.documents[document].path().parent().unwrap_or(Path::new("/"));
+        let path = plain(&from.join(name));
+        let config = self.documents[0].path().parent().unwrap_or(Path::new("/"));
+        let is_within = |it: &Path| {
+            it.starts_with(config)
+                || it.starts_with(&self.home)
+                || self.reach.roots.iter().any(|root| it.starts_with(root))
+        };
+        let escapes = |it: &Path| {
+            format!(
+                "{} is outside the folder of the config; move it there, or name its folder in OPENCLAW_INCLUDE_ROOTS",
+                it.display()
+            )
+        };
+        if !is_within(&path) {
+            return Err(escapes(&path));
+        }
+        match fs::canonicalize(&path) {
+            // A link may not lead out either.
+            Ok(real) if self.reach.kept.is_none() && !is_within(&real) => Err(escapes(&real)),
+            _ => Ok(path),
+        }
+    }
+
+    fn may_follow(&self, path: &Path) -> Result<(), String> {
+        if let Some(at) = self.chain.iter().position(|it| it == path) {
+            let circle = self.chain[at..].iter().map(PathBuf::as_path).chain([path]);
+            let circle: Vec<String> = circle.map(|it| it.display().to_string()).collect();
+            return Err(format!("the files include each other in a circle: {}", circle.join(" -> ")));
+        }
+        if self.chain.len() > DEEPEST {
+            return Err(format!("{} would be included more than {DEEPEST} deep", path.display()));
+        }
+        Ok(())
+    }
+
+    fn document(&mut self, path: &Path) -> Result<Document, String> {
+        let read = match &self.reach.kept {
+            Some(kept) => match kept.iter().find(|(it, _)| it == path) {
+                Some((_, text)) => Document::parse_part(path, text.clone()),
+                None => return Err(format!("{} was not kept with this generation", path.display())),
+            },
+            None => {
+                let links = fs::metadata(path).map_or(1, |it| if it.is_file() { it.nlink() } else { 1 });
+                if links > 1 {
+                    return Err(format!(
+                        "{} has a second name (a hard link), under which it could be changed",
+                        path.display()
+                    ));
+                }
+                Document::load_part(path)
+            }
+        };
+        read.map_err(|error| match error {
+            Unreadable::Missing(path) => format!("there is no file {}", path.display()),
+            Unreadable::Io { path, source } => format!("cannot read {}: {source}", path.display()),
+            Unreadable::Syntax { finding, .. } => {
+                self.found.push(*finding);
+                String::new()
+            }
+        })
+    }
+
+    fn wrong(&mut self, document: usize, place: &[String], words: String) {
+        self.found.push(self.documents[document].finding_at(place, words));
+    }
+}
+
+/// A path without `.` and `..`, by its text alone.
+fn plain(path: &Path) -> PathBuf {
+    let mut whole = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                whole.pop();
+            }
+            other => whole.push(other),
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    struct Files(tempfile::TempDir);
+
+    impl Files {
+        fn of(files: &[(&str, &str)]) -> Self {
+            let home = tempfile::tempdir().expect("a folder");
+            for (name, text) in files {
+                let path = home.path().join(name);
+                base::file::private_folder(path.parent().expect("a folder")).expect("made");
+                base::file::replace(&path, text.as_bytes()).expect("written");
+            }
+            Self(home)
+        }
+
+        fn load(&self) -> (Sources, Vec<Finding>) {
+            Sources::load(&self.0.path().join("main/openclaw.json"), &Reach::default())
+                .expect("the main file parses")
+        }
+    }
+
+    #[track_caller]
+    fn check(files: &[(&str, &str)], expected: &Value) {
+        let (sources, found) = Files::of(files).load();
+        assert_eq!((sources.value(), found.as_slice()), (expected, &[][..]));
+    }
+
+    #[track_caller]
+    fn check_wrong(files: &[(&str, &str)], file: &str, expected: &str) {
+        let home = Files::of(files);
+        let (_, found) = home.load();
+        let told: Vec<_> = found
+            .iter()
+            .map(|it| it.to_string().replace(&home.0.path().display().to_string(), "~"))
+            .collect();
+        assert_eq!(told, [expected]);
+        assert_eq!(found[0].file, home.0.path().join(file));
+    }
+
+    #[test]
+    fn files_are_brought_in_by_the_originals_rules() {
+        check(
+            &[("main/openclaw.json", "{a: {$include: './a.json'}}"), ("main/a.json", "[1, 2]")],
+            &json!({"a": [1, 2]}),
+        );
+        check(
+            &[
+                ("main/openclaw.json", "{$include: ['x.json', 'sub/y.json'], port: 3, o: {c: 3}}"),
+                ("main/x.json", "{o: {a: 1, b: 1}, list: [1], port: 1}"),
+                ("main/sub/y.json", "{o: {b: 2}, list: [2], z: {$include: '../z.json'}}"),
+                ("main/z.json", "{deep: true}"),
+            ],
+            &json!({"o": {"a": 1, "b": 2, "c": 3}, "list": [1, 2], "port": 3, "z": {"deep": true}}),
+        );
+        let many: Vec<(String, String)> = (0..10)
+            .map(|it| (format!("main/{it}.json"), format!("{{n{it}: 1, $include: '{}.json'}}", it + 1)))
+            .chain([
+                ("main/10.json".to_owned(), "{n10: 1}".to_owned()),
+                ("main/openclaw.json".to_owned(), "{$include: '1.json'}".to_owned()),
+            ])
+            .collect();
+        let many: Vec<(&str, &str)> =
+            many.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let (sources, found) = Files::of(&many).load();
+        assert!(
+            found.is_empty() && sources.value()["n10"] == 1 && sources.included().len() == 10,
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_included_is_told_with_its_place() {
+        let main = ("main/openclaw.json", "{\n  a: 1,\n  b: { $include: 'b.json' },\n}");
+        check_wrong(
+            &[main],
+            "main/openclaw.json",
+            "line 3, column 8: b.$include: there is no file ~/main/b.json",
+        );
+        check_wrong(
+            &[main, ("main/b.json", "{\n  x: ,\n}")],
+            "main/b.json",
+            "line 2, column 6: Unexpected comma",
+        );
+        check_wrong(
+            &[
+                main,
+                ("main/b.json", "{ $include: ['c.json'] }"),
+                ("main/c.json", "{ d: { $include: 'b.json' } }"),
+            ],
+            "main/c.json",
+            "line 1, column 8: d.$include: the files include each other in a circle: ~/main/b.json -> ~/main/c.json -> \
+             ~/main/b.json",
+        );
+        check_wrong(
+            &[("main/openclaw.json", "{ $include: '../other/x.json' }"), ("other/x.json", "{}")],
+            "main/openclaw.json",
+            "line 1, column 3: $include: ~/other/x.json is outside the folder of the config; move it there, or name \
+             its folder in OPENCLAW_INCLUDE_ROOTS",
+        );
+        check_wrong(
+            &[("main/openclaw.json", "{ $include: 'x.json', a: 1 }"), ("main/x.json", "[]")],
+            "main/openclaw.json",
+            "line 1, column 3: $include: what is included beside other keys must be an object",
+        );
+        check_wrong(
+            &[("main/openclaw.json", "{ $include: 5 }")],
+            "main/openclaw.json",
+            "line 1, column 3: $include: must be a path or a list of paths",
+        );
+    }
+
+    #[test]
+    fn a_link_does_not_lead_out_and_a_second_name_is_refused() {
+        let home = Files::of(&[
+            ("main/openclaw.json", "{ $include: ['l.json', 'h.json'] }"),
+            ("other/x.json", "{}"),
+            ("main/y.json", "{}"),
+        ]);
+        let at = |it: &str| home.0.path().join(it);
+        std::os::unix::fs::symlink(at("other/x.json"), at("main/l.json")).expect("made");
+        fs::hard_link(at("main/y.json"), at("main/h.json")).expect("made");
+        let (_, found) = home.load();
+        let told: Vec<_> = found.iter().map(|it| it.message.as_str()).collect();
+        assert!(
+            told.len() == 2 && told[0].contains("is outside") && told[1].contains("hard link"),
+            "{told:?}"
+        );
+        let reach = Reach { roots: vec![at("other")], kept: None };
+        let (_, found) = Sources::load(&at("main/openclaw.json"), &reach).expect("parses");
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[test]
+    fn too_deep_is_told_and_what_was_kept_needs_no_disk() {
+        let files: Vec<(String, String)> = (1..13)
+            .map(|it| (format!("main/{it}.json"), format!("{{$include: '{}.json'}}", it + 1)))
+            .collect();
+        let mut files: Vec<(&str, &str)> =
+            files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        files.push(("main/openclaw.json", "{$include: '1.json'}"));
+        let (_, found) = Files::of(&files).load();
+        assert!(
+            found.len() == 1 && found[0].message.ends_with("would be included more than 10 deep"),
+            "{found:?}"
+        );
+
+        let home =
+            Files::of(&[("main/openclaw.json", "{a: {$include: 'a.json'}}"), ("main/a.json", "{b: 1}")]);
+        let (sources, _) = home.load();
+        fs::remove_file(home.0.path().join("main/a.json")).expect("removed");
+        let reach = Reach { kept: Some(sources.kept()), ..Reach::default() };
+        let (again, found) = Sources::of(sources.main().clone(), &reach);
+        assert_eq!((again.value(), found.len()), (&json!({"a": {"b": 1}}), 0));
+    }
+
+    #[test]
+    fn a_key_is_known_by_the_file_that_has_it() {
+        let home = Files::of(&[
+            ("main/openclaw.json", "{\n  models: { $include: 'models.json', more: 1 },\n}"),
+            ("main/models.json", "{\n  providers: {\n    x: { baseUrl: 5 } }\n}"),
+        ]);
+        let (sources, _) = home.load();
+        let finding = sources.finding(&["models", "providers", "x", "baseUrl"], "no");
+        assert_eq!((finding.line, finding.file.ends_with("models.json")), (3, true), "{finding:?}");
+        assert_eq!(finding.path, "models.providers.x.baseUrl");
+        let owner = |keys: &[&str]| {
+            let (document, keys) = sources.owner(keys);
+            (document.path().file_name().expect("a name").to_string_lossy().into_owned(), keys.join("."))
+        };
+        assert_eq!(
+            owner(&["models", "providers", "x"]),
+            ("models.json".to_owned(), "providers.x".to_owned())
+        );
+        assert_eq!(owner(&["models", "more"]), ("openclaw.json".to_owned(), "models.more".to_owned()));
+        assert_eq!(owner(&["models", "new"]), ("openclaw.json".to_owned(), "models.new".to_owned()));
+        assert_eq!(owner(&["gateway", "port"]), ("openclaw.json".to_owned(), "gateway.port".to_owned()));
+    }
+}

@@ -17,7 +17,7 @@ pub(crate) const REFERENCE: &str = "docs/cli.md";
 const COLUMNS: &str = "100";
 
 /// No command stands deeper; a help that lists itself would go on for ever.
-const DEEPEST: usize = 6;
+pub(crate) const DEEPEST: usize = 6;
 
 const HEAD: &str = "\
 # The commands
@@ -73,7 +73,7 @@ fn describe(
 }
 
 /// The commands that a help lists, in its order.
-fn commands(help: &str) -> Vec<&str> {
+pub(crate) fn commands(help: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut in_list = false;
     for line in help.lines() {
@@ -90,7 +90,11 @@ fn commands(help: &str) -> Vec<&str> {
     found
 }
 
-fn help(program: &Path, path: &[String]) -> anyhow::Result<String> {
+/// The help of a command, wrapped at the same column whatever terminal this runs in.
+///
+/// # Errors
+/// When the program cannot show it.
+pub(crate) fn help(program: &Path, path: &[String]) -> anyhow::Result<String> {
     let mut command = Command::new(program);
     // Nothing of this machine may show in the document.
     command.args(path).arg("--help").env_clear().env("COLUMNS", COLUMNS).stdin(Stdio::null());

@@ -8,6 +8,7 @@
 
 mod codegen;
 mod components;
+mod man;
 mod rust_text;
 mod suite;
 mod tidy;
@@ -28,6 +29,7 @@ Usage: cargo xtask VERB
   components         install what is missing, and print where each component is
   tidy               the rules of this tree that no compiler knows: layers, sizes, banned calls, links, coverage
   codegen            build the command and write docs/cli.md from its help
+  man [DIR]          build the command and write its manual pages, into target/man where no folder is named
   help               this text
 
 Examples:
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         ("components", []) => components::print(&root()),
         ("tidy", []) => tidy::run(&root()),
         ("codegen", []) => codegen::run(&root()),
+        ("man", []) => man::run(&root(), &root().join(man::FOLDER)),
+        ("man", [folder]) if !folder.starts_with('-') => man::run(&root(), &PathBuf::from(folder)),
         ("help" | "--help" | "-h", _) => {
             println!("{HELP}");
             Ok(())

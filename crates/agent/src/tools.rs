@@ -4,6 +4,7 @@ mod beneath;
 mod edit;
 mod exec;
 mod read;
+mod settings;
 mod write;
 
 use std::io;
@@ -16,6 +17,8 @@ use futures_util::future::BoxFuture;
 use providers::ToolSpec;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+pub use settings::Settings;
 
 /// Every tool there is.
 pub const ALL: &[&dyn Tool] = &[&read::Read, &write::Write, &edit::Edit, &exec::Exec];

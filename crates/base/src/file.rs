@@ -206,6 +206,51 @@ pub fn exchange(a: &Path, b: &Path) -> Result<(), FileError> {
     sync(folder_of(b))
 }
 
+/// Writes `bytes` into a draft beside `path`, mode 0600 whatever the umask, and waits until the disk has it. It is to
+/// be put in place with [`swap`] or [`put_over`], or removed.
+///
+/// # Errors
+/// When the folder is missing or not writable, or the disk is full; no draft is left then.
+pub fn draft(path: &Path, bytes: &[u8]) -> Result<PathBuf, FileError> {
+    let draft = draft_of(path);
+    match write_draft(&draft, bytes, true) {
+        Ok(()) => Ok(draft),
+        Err(error) => {
+            let _ = fs::remove_file(&draft);
+            Err(error)
+        }
+    }
+}
+
+/// As [`exchange`], without waiting for the disk. False where the file system cannot do it; nothing was changed then.
+///
+/// # Errors
+/// When one of them is missing, or the folder is not writable; both are then where they were.
+pub fn swap(a: &Path, b: &Path) -> Result<bool, FileError> {
+    match renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
+        Err(error) => Err(FileError::of("replace", b)(error.into())),
+    }
+}
+
+/// Gives a draft the name of what it replaces.
+///
+/// # Errors
+/// When the folder is not writable; both are then where they were.
+#[expect(clippy::disallowed_methods, reason = "the one file that renames onto a path")]
+pub fn put_over(draft: &Path, path: &Path) -> Result<(), FileError> {
+    fs::rename(draft, path).map_err(FileError::of("replace", path))
+}
+
+/// Waits until the disk has the names in the folder of `path`.
+///
+/// # Errors
+/// When the folder is missing, or the disk failed.
+pub fn sync_folder_of(path: &Path) -> Result<(), FileError> {
+    sync(folder_of(path))
+}
+
 /// Waits until the disk has all that was written to the file system of `folder`: for many files at once, where each
 /// by itself would take long.
 ///

@@ -4,6 +4,7 @@ use clap::{ArgAction, Parser, Subcommand};
 use profile::Selection;
 
 use crate::commands::agent::AgentArgs;
+use crate::commands::completion::CompletionArgs;
 use crate::commands::fleet::FleetArgs;
 use crate::commands::gateway::GatewayArgs;
 use crate::commands::health::HealthArgs;
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     Health(HealthArgs),
     Agent(AgentArgs),
     Fleet(FleetArgs),
+    Completion(CompletionArgs),
 }
 
 impl Cli {
@@ -78,6 +80,7 @@ impl Command {
             Command::Health(it) => it.json,
             Command::Agent(it) => it.json,
             Command::Fleet(it) => it.wants_json(),
+            Command::Completion(it) => it.json,
         }
     }
 }

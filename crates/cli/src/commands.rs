@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 pub(crate) mod agent;
+pub(crate) mod completion;
 pub(crate) mod fleet;
 pub(crate) mod gateway;
 pub(crate) mod health;
@@ -25,5 +26,6 @@ pub(crate) fn run(app: &App, command: Command) -> Result<ExitCode, Failure> {
         Command::Health(args) => health::run(app, &args),
         Command::Agent(args) => agent::run(app, &args),
         Command::Fleet(args) => fleet::run(app, args),
+        Command::Completion(args) => completion::run(app, &args),
     }
 }

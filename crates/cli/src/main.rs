@@ -4,6 +4,7 @@ mod app;
 mod cli;
 mod client;
 mod commands;
+mod complete;
 mod failure;
 mod printer;
 mod progress;
@@ -22,6 +23,9 @@ use crate::printer::Printer;
 
 fn main() -> ExitCode {
     let ambient = Ambient::read();
+    if let Some(lines) = complete::answer(&ambient, std::env::args_os()) {
+        return Printer::candidates(&lines);
+    }
     let cli = match Cli::try_parse() {
         Ok(it) => it,
         Err(error) => return Printer::usage(&error),

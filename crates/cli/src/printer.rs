@@ -46,6 +46,13 @@ impl Printer {
         if error.use_stderr() { Kind::Usage.code() } else { ExitCode::SUCCESS }
     }
 
+    /// What a shell is told when it asks for candidates.
+    pub(crate) fn candidates(lines: &[String]) -> ExitCode {
+        let text: String = lines.iter().map(|it| format!("{it}\n")).collect();
+        let _ = io::stdout().write_all(text.as_bytes());
+        ExitCode::SUCCESS
+    }
+
     /// A line of data.
     pub(crate) fn line(self, text: &str) {
         let _ = writeln!(io::stdout(), "{text}");

@@ -7,7 +7,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use agent::turn::Stop;
@@ -27,11 +27,14 @@ use tracing::{info, warn};
 use crate::setup::SetupError;
 use crate::state::Gateway;
 use crate::supervisor::Stage;
-use crate::{methods, notify, server};
+use crate::{methods, notify, reload, server};
 use claim::{Claimed, claim};
 
 /// How long each stage of the stop may take before its tasks are cut off.
 const STOP_BUDGET: Duration = Duration::from_secs(5);
+
+/// How long a restart takes at most, as clients are told.
+const RESTART_MS: u64 = 1500;
 
 /// What a gateway is started with.
 #[derive(Debug, Clone)]
@@ -121,9 +124,28 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
 /// # Errors
 /// Says what kept it from starting.
 pub fn run(boot: Boot, say: impl Fn(&str)) -> Result<(), StartError> {
-    let ready = claim(boot, &say)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(system("make a runtime"))?.block_on(serve(ready))
+    let mut ready = claim(&boot, &say)?;
+    loop {
+        let before = ready.parts.force.generation;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(system("make a runtime"))?;
+        let end = runtime.block_on(serve(ready))?;
+        // What was cut off at the stop must hold nothing that the next start needs.
+        runtime.shutdown_timeout(STOP_BUDGET);
+        match end {
+            End::Stopped => return Ok(()),
+            End::Restart => {
+                let again = Boot { detached: false, ..boot.clone() };
+                ready = claim(&again, &say).or_else(|error| claim::instead(&again, &say, before, error))?;
+            }
+        }
+    }
+}
+
+/// Why a gateway stopped serving.
+enum End {
+    Stopped,
+    Restart,
 }
 
 /// An end of this process, now.
@@ -137,8 +159,9 @@ fn note_end(instance: &Instance, change: impl FnOnce(&mut Ledger)) {
     }
 }
 
-async fn serve(claimed: Claimed) -> Result<(), StartError> {
-    let Claimed { parts, claims, sockets, control, detached } = claimed;
+async fn serve(claimed: Claimed) -> Result<End, StartError> {
+    let Claimed { parts, sockets, control, detached } = claimed;
+    let claims = parts.claims.clone();
     let gateway = Arc::new(Gateway::new(parts));
     // Before it says that it is ready: whoever waits for that may stop it at once.
     let asked = asked_to_stop().map_err(system("listen for signals"))?;
@@ -158,19 +181,28 @@ async fn serve(claimed: Claimed) -> Result<(), StartError> {
             |_| async move { late.look_at_sessions().await },
         );
     }
-    let signal = asked.await;
-    info!("stopping on {signal}");
-    notify::tell(&gateway.ambient, notify::STOPPING);
+    let own = gateway.clone();
+    gateway.supervisor.start(Stage::Intake, "config", |stop| reload::follow(own, stop));
+    let restart = gateway.reload.restart.clone();
+    let (end, why) = tokio::select! {
+        biased;
+        signal = asked => (End::Stopped, signal),
+        () = restart.cancelled() => (End::Restart, "a changed config"),
+    };
+    info!("stopping on {why}");
+    let state = if matches!(end, End::Stopped) { notify::STOPPING } else { notify::RELOADING };
+    notify::tell(&gateway.ambient, state);
     let instance = gateway.instance.clone();
     // A store that hangs keeps nobody from stopping.
     let sessions = tokio::time::timeout(STOP_BUDGET, methods::sessions_now(&gateway)).await.ok().flatten();
-    stop(gateway).await;
+    stop(gateway, &end).await;
     note_end(&instance, |it| {
-        it.ended = Some(ended(How::Stopped, signal));
+        it.ended = Some(ended(How::Stopped, why));
         it.sessions = sessions.or(it.sessions);
     });
-    drop(claims);
-    Ok(())
+    // All at once, also where a task that was cut off still knows of them.
+    claims.lock().unwrap_or_else(PoisonError::into_inner).release_all();
+    Ok(end)
 }
 
 /// Whoever waits for the start reads the end of our streams as the news that we are ready.
@@ -210,8 +242,11 @@ fn asked_to_stop() -> io::Result<impl Future<Output = &'static str>> {
 }
 
 /// No new work, then the work in hand, then those who wait for it; then what it was saved in.
-async fn stop(gateway: Arc<Gateway>) {
-    let payload = json!({"reason": "stopped", "restartExpectedMs": null});
+async fn stop(gateway: Arc<Gateway>, end: &End) {
+    let payload = match end {
+        End::Stopped => json!({"reason": "stopped", "restartExpectedMs": null}),
+        End::Restart => json!({"reason": "config reload", "restartExpectedMs": RESTART_MS}),
+    };
     gateway.audience.tell(Name::Shutdown, &payload, WhenSlow::Close);
     gateway.runs.stop_all(Stop::Shutdown);
     let overran = gateway.supervisor.stop(STOP_BUDGET).await;

@@ -228,9 +228,10 @@ async fn sessions(gateway: &Arc<Gateway>) -> Result<String, Refusal> {
 }
 
 fn list_of_tools(gateway: &Arc<Gateway>) -> String {
-    let settings = &gateway.config.tools;
+    let force = gateway.force();
+    let settings = &force.config.tools;
     let allowed = tools::allowed(settings.allow.as_deref(), &settings.deny);
-    let mut text = format!("Tools, in {}:", gateway.ambient.short(&gateway.workspace));
+    let mut text = format!("Tools, in {}:", gateway.ambient.short(&force.workspace));
     for tool in allowed {
         let spec = tool.spec();
         let _ = write!(text, "\n  {:<6} {}", spec.name, spec.description);

@@ -1,191 +1,96 @@
-//! The config document as the gateway obeys it: typed, variables put in, everything wrong gathered.
+//! The config as the gateway obeys it: typed, variables and secrets put in, everything that is wrong gathered.
+//!
+//! The type of each section stands beside the code that obeys it. Defaults, documentation, the JSON Schema and the
+//! completions come from those types.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+mod found;
+mod known;
+mod schema;
+mod shape;
+
+use std::path::{Path, PathBuf};
 
 use base::Secret;
-use profile::{Ambient, Document, Finding};
-use serde::Deserialize;
-use serde_json::Value;
+use profile::document::{Unreadable, Weight};
+use profile::sources::Reach;
+use profile::{Ambient, Document, Finding, Instance, Sources, generations, secrets, variables};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use found::Found;
+pub use schema::{Key, SecretInput, keys, schema};
 
 use crate::holdings::Holdings;
+use crate::{access, driver, http, models, reload};
 
-/// The whole document. Keys that are not named here are none of our business and stay in the file.
-#[derive(Debug, Default, Deserialize)]
+/// The whole config.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// The control plane.
     pub gateway: GatewaySection,
     /// Who answers.
-    pub agents: AgentsSection,
+    #[schemars(extend("x-reload" = "hot"))]
+    pub agents: driver::Settings,
     /// Who is asked.
-    pub models: ModelsSection,
+    #[schemars(extend("x-reload" = "hot"))]
+    pub models: models::ModelsSettings,
     /// What agents may use.
-    pub tools: ToolsSection,
+    #[schemars(extend("x-reload" = "hot"))]
+    pub tools: agent::tools::Settings,
     /// What is written down.
+    #[schemars(extend("x-reload" = "hot"))]
     pub logging: LoggingSection,
+    /// Variables that are set where the environment does not set them.
+    #[schemars(extend("x-reload" = "hot"))]
+    pub env: EnvSection,
+    /// Where secrets come from that the config only refers to.
+    #[schemars(extend("x-reload" = "hot"))]
+    pub secrets: SecretsSection,
+    /// What programs have noted about the file; nobody obeys it.
+    #[schemars(extend("x-reload" = "nothing"))]
+    pub meta: Option<Map<String, Value>>,
+    /// What a wizard has noted about its last run; nobody obeys it.
+    #[schemars(extend("x-reload" = "nothing"))]
+    pub wizard: Option<Map<String, Value>>,
+    /// The schema that editors check the file by.
+    #[serde(rename = "$schema")]
+    #[schemars(extend("x-reload" = "nothing"))]
+    pub schema: Option<String>,
 }
 
 /// `gateway`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct GatewaySection {
-    /// The base port.
+    /// The base port: browser control is 2 above it, the canvas host 4.
+    #[schemars(range(min = 1))]
+    #[schemars(extend("x-reload" = "gateway"))]
     pub port: Option<u16>,
-    /// `local`: run a gateway here.
+    /// `local`: a gateway runs here. With `remote` none does.
+    #[schemars(extend("enum" = ["local", "remote"], "x-reload" = "gateway"))]
     pub mode: Option<String>,
-    /// Which addresses it listens on: `loopback` or `auto`, which is the same here.
+    /// Which addresses it listens on. This version listens on those of `loopback`, whatever is asked for.
+    #[schemars(extend("enum" = ["loopback", "lan", "tailnet", "custom", "auto"], "x-reload" = "gateway"))]
     pub bind: Option<String>,
     /// Who may connect.
-    pub auth: AuthSection,
+    #[schemars(extend("x-reload" = "hot"))]
+    pub auth: access::Settings,
     /// The page.
-    pub control_ui: ControlUiSection,
-}
-
-/// `gateway.auth`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct AuthSection {
-    /// `token` or `password`; by default the one that is set.
-    pub mode: Option<String>,
-    /// The shared secret.
-    pub token: Option<Secret>,
-    /// The shared secret, typed by people.
-    pub password: Option<Secret>,
-}
-
-/// `gateway.controlUi`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct ControlUiSection {
-    /// Pages of other origins that may connect.
-    pub allowed_origins: Vec<String>,
-}
-
-/// `agents`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct AgentsSection {
-    /// What holds for every agent.
-    pub defaults: AgentDefaults,
-}
-
-/// `agents.defaults`.
-#[derive(Debug, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct AgentDefaults {
-    /// Where its files are; `~` is the home.
-    pub workspace: Option<String>,
-    /// `provider/model`, or `{primary: "provider/model"}`.
-    pub model: Option<ModelChoice>,
-    /// The most a turn may take.
-    pub timeout_seconds: u64,
-    /// Of each workspace file, what goes into the context.
-    pub bootstrap_max_chars: usize,
-    /// The size of the context where the model's own is not known.
-    pub context_tokens: usize,
-}
-
-impl Default for AgentDefaults {
-    fn default() -> Self {
-        Self {
-            workspace: None,
-            model: None,
-            timeout_seconds: 600,
-            bootstrap_max_chars: 20_000,
-            context_tokens: 128_000,
-        }
-    }
-}
-
-/// A model by name, in either of the two ways that people write it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub enum ModelChoice {
-    /// `provider/model`.
-    Name(String),
-    /// With a name for the first choice.
-    Choice {
-        /// `provider/model`.
-        primary: Option<String>,
-    },
-}
-
-impl ModelChoice {
-    /// `provider/model`.
-    pub fn primary(&self) -> Option<&str> {
-        match self {
-            ModelChoice::Name(it) => Some(it),
-            ModelChoice::Choice { primary } => primary.as_deref(),
-        }
-    }
-}
-
-/// `models`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct ModelsSection {
-    /// By the name in front of the slash.
-    pub providers: BTreeMap<String, ProviderSection>,
-}
-
-/// `models.providers.<id>`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct ProviderSection {
-    /// Where it answers, as in `http://127.0.0.1:11434/v1`.
-    pub base_url: Option<String>,
-    /// Its key.
-    pub api_key: Option<Secret>,
-    /// `openai-completions`, the one dialect that is spoken here.
-    pub api: Option<String>,
-    /// Its models.
-    pub models: Vec<ModelSection>,
-}
-
-/// One of `models.providers.<id>.models`.
-#[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct ModelSection {
-    /// As the provider names it.
-    pub id: String,
-    /// For people.
-    pub name: Option<String>,
-    /// Tokens.
-    pub context_window: Option<u64>,
-}
-
-/// `tools`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct ToolsSection {
-    /// Only these; all when absent.
-    pub allow: Option<Vec<String>>,
-    /// Not these.
-    pub deny: Vec<String>,
-    /// Commands.
-    pub exec: ExecSection,
-}
-
-/// `tools.exec`.
-#[derive(Debug, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct ExecSection {
-    /// What a command gets that names no time limit.
-    pub timeout_sec: u64,
-}
-
-impl Default for ExecSection {
-    fn default() -> Self {
-        Self { timeout_sec: 120 }
-    }
+    #[schemars(extend("x-reload" = "hot"))]
+    pub control_ui: http::ControlUi,
+    /// What a change of the config does to the gateway that runs.
+    #[schemars(extend("x-reload" = "hot"))]
+    pub reload: reload::Settings,
 }
 
 /// `logging`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct LoggingSection {
     /// `silent`, `fatal`, `error`, `warn`, `info`, `debug` or `trace`.
+    #[schemars(extend("enum" = ["silent", "fatal", "error", "warn", "info", "debug", "trace"]))]
     pub level: String,
 }
 
@@ -195,90 +100,176 @@ impl Default for LoggingSection {
     }
 }
 
-/// The config in force, and what is odd about it.
+/// `env`: a variable may also stand beside `vars`.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EnvSection {
+    /// Variables by name. One that would move the instance (`OPENCLAW_…`) is ignored.
+    #[serde(skip_serializing)]
+    pub vars: std::collections::BTreeMap<String, String>,
+    /// Of the original: the login shell is asked for keys. It has no effect here.
+    pub shell_env: Option<Map<String, Value>>,
+    /// Variables beside `vars`.
+    #[serde(flatten, skip_serializing)]
+    pub others: std::collections::BTreeMap<String, String>,
+}
+
+/// `secrets`.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct SecretsSection {
+    /// Sources by name: `{source: "env", allowlist}`, `{source: "file", path, mode, maxBytes}`, `{source: "exec",
+    /// command, args, env, passEnv, timeoutMs, maxOutputBytes, jsonOnly, trustedDirs}`.
+    pub providers: std::collections::BTreeMap<String, Map<String, Value>>,
+    /// The name that is taken for each source where a reference names none.
+    pub defaults: std::collections::BTreeMap<String, String>,
+}
+
+/// A config that was read, and what is to be said of it.
 #[derive(Debug)]
 pub struct Read {
-    /// Typed.
+    /// Typed. Where something is of the wrong type, it has its default.
     pub config: Config,
-    /// What does not keep the gateway from running.
-    pub warnings: Vec<Finding>,
+    /// The files.
+    pub sources: Sources,
+    /// All that is to be said: errors, warnings and notes, in the order of the files.
+    pub findings: Vec<Finding>,
+    /// The environment with what the config adds to it.
+    pub ambient: Ambient,
+    /// All that must not be shown.
+    pub secrets: Vec<Secret>,
     /// What only one instance may hold.
     pub(crate) holdings: Holdings,
+    /// What the config says, everything put in. It holds secrets.
+    pub(crate) value: Secretive,
 }
 
-/// Reads a document. Everything that is wrong is found at once.
+/// A value that does not print: there are secrets in it.
+#[derive(Clone)]
+pub(crate) struct Secretive(pub(crate) Value);
+
+impl std::fmt::Debug for Secretive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Read {
+    /// Those of the findings that keep a gateway from running by it.
+    pub fn errors(&self) -> Vec<Finding> {
+        self.findings.iter().filter(|it| it.weight == Weight::Error).cloned().collect()
+    }
+}
+
+/// Reads an instance's config file, with all that it includes and refers to.
 ///
 /// # Errors
-/// The findings that keep a gateway from running.
-pub fn read(document: &Document, ambient: &Ambient) -> Result<Read, Vec<Finding>> {
-    let mut value = document.value().clone();
-    let mut warnings = Vec::new();
-    put_in_variables(&mut value, &mut Vec::new(), ambient, &mut |path, name| {
-        let message = format!("the environment has no variable {name}, so this is not set");
-        warnings.push(document.finding(path, message));
-    });
-    let holdings = Holdings::of(&value, ambient);
-    let config: Config = serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string().trim_start_matches('.').to_owned();
-        let path = if path == "." { String::new() } else { path };
-        vec![document.finding(&path, plain(&error.inner().to_string()))]
-    })?;
-    let found = check(&config, document);
-    if found.is_empty() { Ok(Read { config, warnings, holdings }) } else { Err(found) }
+/// When the file is missing, cannot be read or does not parse.
+pub fn load(instance: &Instance, ambient: &Ambient) -> Result<Read, Unreadable> {
+    let document = Document::load(&instance.config_path)?;
+    Ok(read(document, &Reach::of(ambient), &with_keys(ambient, &instance.state_dir)))
 }
 
-/// A type error in a person's words, and without the value that has the wrong type: it may be a secret in the
-/// wrong place.
-fn plain(words: &str) -> String {
-    if words.contains("untagged enum ModelChoice") {
-        return "expected \"provider/model\" or { primary: \"provider/model\" }".to_owned();
+/// All that is to be said of a text in the place of an instance's config.
+pub fn findings(instance: &Instance, ambient: &Ambient, text: &str) -> Vec<Finding> {
+    match Document::parse(&instance.config_path, text.to_owned()) {
+        Ok(it) => read(it, &Reach::of(ambient), &with_keys(ambient, &instance.state_dir)).findings,
+        Err(Unreadable::Syntax { finding, .. }) => vec![*finding],
+        Err(other) => vec![Finding::whole(base::text::chain(&other))],
     }
-    let cut = |mark: char| Some((words.split_once(mark)?.0, words.rsplit_once(mark)?.1));
-    let found = match words.strip_prefix("invalid type: ").and_then(|_| cut('"').or_else(|| cut('`'))) {
-        Some((before, after)) => format!("{}{after}", before.trim_end()),
-        None => words.to_owned(),
-    };
-    let Some((is, expected)) = found.rsplit_once(", expected ") else { return found };
-    let expected = match expected {
-        "u16" => "a number from 0 to 65535",
-        "u64" | "usize" => "a whole number",
-        "a sequence" => "a list",
-        "a map" => "an object",
-        it if it.starts_with("struct ") => "an object",
-        other => other,
-    };
-    format!("{}, expected {expected}", is.replace("invalid type: sequence", "invalid type: list"))
+}
+
+/// Reads the newest generation that a gateway can run by, without anything that it includes being there. Its number.
+pub fn last_accepted(instance: &Instance, ambient: &Ambient) -> Option<(Read, u64)> {
+    let kept = generations::all(&instance.state_dir);
+    kept.into_iter().rev().find_map(|it| {
+        let document = Document::parse(&instance.config_path, it.text().ok()?).ok()?;
+        let reach = Reach { kept: Some(it.includes.clone()), ..Reach::of(ambient) };
+        let read = read(document, &reach, &with_keys(ambient, &instance.state_dir));
+        read.errors().is_empty().then_some((read, it.number))
+    })
+}
+
+/// The surroundings with the keys that are kept for one instance alone.
+pub(crate) fn with_keys(ambient: &Ambient, state_dir: &Path) -> Ambient {
+    let own = ambient.clone().with_env_file(&state_dir.join(".env"));
+    own.with_env_file(&state_dir.join("keys.env"))
+}
+
+/// Reads a document. Everything that is to be said of it is found at once.
+pub fn read(document: Document, reach: &Reach, ambient: &Ambient) -> Read {
+    let (sources, problems) = Sources::of(document, reach);
+    let mut found = Found::new(&sources, problems);
+    let mut value = sources.value().clone();
+    let ambient = with_variables(&value, ambient);
+    put_in(&mut value, &ambient, &mut found);
+    let resolved = secrets::resolve(&mut value, &ambient);
+    for it in &resolved.unresolved {
+        found.unset(&it.keys, format!("this refers to a secret that cannot be had: {}", it.words));
+    }
+    let mut secrets = resolved.secrets;
+    secrets.extend(profile::document::secrets(&value).into_iter().filter_map(|(_, it)| Secret::new(it)));
+    let holdings = Holdings::of(&value, &ambient);
+    let shaped = shape::shape::<Config>(&value);
+    for (keys, words) in &shaped.wrong {
+        found.wrong(keys, words.clone());
+    }
+    found.unknown(&shaped.ignored, &value);
+    check(&shaped.config, &mut found);
+    let findings = found.into_list();
+    Read { config: shaped.config, findings, ambient, secrets, holdings, value: Secretive(value), sources }
+}
+
+/// The variables that the config itself sets, where nothing else does.
+fn with_variables(value: &Value, ambient: &Ambient) -> Ambient {
+    let section = value.get("env").and_then(Value::as_object);
+    let beside = section.into_iter().flatten();
+    let named = section.and_then(|it| it.get("vars")).and_then(Value::as_object).into_iter().flatten();
+    let all = named.chain(beside).filter_map(|(name, it)| Some((name.as_str(), it.as_str()?)));
+    ambient.clone().with_variables(all)
+}
+
+fn put_in(value: &mut Value, ambient: &Ambient, found: &mut Found<'_>) {
+    for it in variables::put_in(value, ambient) {
+        found.unset(&it.keys, format!("the environment has no variable {}, so this is not set", it.name));
+    }
 }
 
 /// What keeps a gateway from running although each value is of its type.
-fn check(config: &Config, document: &Document) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let mut wrong = |path: &str, message: String| found.push(document.finding(path, message));
-    match config.gateway.mode.as_deref() {
-        Some("local") => {}
-        Some(other) => wrong("gateway.mode", format!("is \"{other}\"; a gateway runs here with \"local\"")),
-        None => wrong("gateway.mode", "is not set; a gateway runs here with \"local\"".to_owned()),
-    }
-    if let Some(bind) = config.gateway.bind.as_deref().filter(|it| !matches!(*it, "loopback" | "auto")) {
-        wrong("gateway.bind", format!("is \"{bind}\"; this version listens on \"loopback\" only"));
-    }
-    if let Some(mode) = config.gateway.auth.mode.as_deref().filter(|it| !matches!(*it, "token" | "password"))
-    {
-        wrong("gateway.auth.mode", format!("is \"{mode}\"; use \"token\" or \"password\""));
-    }
-    for (id, provider) in &config.models.providers {
-        let at = format!("models.providers.{id}");
-        if let Some(api) = provider.api.as_deref().filter(|it| *it != "openai-completions") {
-            wrong(&format!("{at}.api"), format!("is \"{api}\"; this version speaks \"openai-completions\""));
+fn check(config: &Config, found: &mut Found<'_>) {
+    let mode = config.gateway.mode.as_deref();
+    match mode {
+        Some("remote") => {
+            found.odd(&["gateway", "mode"], "is \"remote\": no gateway runs here by this config")
         }
-        if id.contains('/') {
-            wrong(&at, "a provider's name must not hold a slash".to_owned());
+        Some("local") | None => {}
+        Some(other) => {
+            found.wrong(&["gateway", "mode"], format!("is \"{other}\"; a gateway runs here with \"local\""));
         }
+    }
+    match config.gateway.bind.as_deref() {
+        None | Some("loopback" | "auto") => {}
+        // Narrower than was asked for, which exposes nothing.
+        Some(it @ ("lan" | "tailnet" | "custom")) => {
+            found.odd(
+                &["gateway", "bind"],
+                format!("is \"{it}\"; this version listens on \"loopback\" all the same"),
+            );
+        }
+        Some(other) => found.wrong(
+            &["gateway", "bind"],
+            format!("is \"{other}\"; use loopback, lan, tailnet, custom or auto"),
+        ),
+    }
+    config.gateway.auth.check(found);
+    config.gateway.reload.check(found);
+    config.models.check(found);
+    if config.env.shell_env.is_some() {
+        found.without_effect(&["env", "shellEnv"]);
     }
     if let Err(words) = level(&config.logging.level) {
-        wrong("logging.level", words);
+        found.wrong(&["logging", "level"], words);
     }
-    found
 }
 
 /// The log's level.
@@ -302,148 +293,85 @@ pub fn level(word: &str) -> Result<tracing::level_filters::LevelFilter, String> 
 
 impl Config {
     /// The workspace of the default agent.
-    pub fn workspace(&self, ambient: &Ambient, default: &std::path::Path) -> PathBuf {
+    pub fn workspace(&self, ambient: &Ambient, default: &Path) -> PathBuf {
         let named = self.agents.defaults.workspace.as_deref().filter(|it| !it.trim().is_empty());
         named.map_or_else(|| default.to_path_buf(), |it| ambient.path(it))
     }
 }
 
-/// Replaces `${NAME}` in every string; `$${NAME}` stands for the text itself. A value with a name that is not
-/// set is taken out, so that whoever needs it finds it missing and not wrong.
-fn put_in_variables(
-    value: &mut Value,
-    path: &mut Vec<String>,
-    ambient: &Ambient,
-    missing: &mut dyn FnMut(&str, &str),
-) {
-    match value {
-        Value::String(text) if text.contains("${") => match substituted(text, ambient) {
-            Ok(whole) => *text = whole,
-            Err(name) => {
-                missing(&path.join("."), &name);
-                *value = Value::Null;
-            }
-        },
-        Value::Object(object) => {
-            for (key, it) in object.iter_mut() {
-                path.push(key.clone());
-                put_in_variables(it, path, ambient, missing);
-                path.pop();
-            }
-            object.retain(|_, it| !it.is_null());
-        }
-        Value::Array(items) => {
-            for (at, it) in items.iter_mut().enumerate() {
-                path.push(at.to_string());
-                put_in_variables(it, path, ambient, missing);
-                path.pop();
-            }
-        }
-        _ => {}
-    }
-}
-
-fn substituted(text: &str, ambient: &Ambient) -> Result<String, String> {
-    let mut whole = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let (before, after) = rest.split_at(at);
-        let name_end = after.find('}').unwrap_or(0);
-        let name = after.get(2..name_end).unwrap_or_default();
-        if !is_variable(name) {
-            whole.push_str(before);
-            whole.push_str("${");
-            rest = &after[2..];
-            continue;
-        }
-        match before.strip_suffix('$') {
-            Some(before) => {
-                whole.push_str(before);
-                whole.push_str(&after[..=name_end]);
-            }
-            None => {
-                whole.push_str(before);
-                whole.push_str(ambient.var(name).ok_or_else(|| name.to_owned())?);
-            }
-        }
-        rest = &after[name_end + 1..];
-    }
-    whole.push_str(rest);
-    Ok(whole)
-}
-
-fn is_variable(name: &str) -> bool {
-    let mut letters = name.bytes();
-    let first = letters.next().is_some_and(|it| it.is_ascii_uppercase() || it == b'_');
-    first && letters.all(|it| it.is_ascii_uppercase() || it.is_ascii_digit() || it == b'_')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
-
-    fn document(text: &str) -> Document {
-        Document::parse(Path::new("/x/openclaw.json"), text.to_owned()).expect("JSON5")
-    }
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
         let ambient = Ambient::of(&[("KEY", "k-1")], Path::new("/"));
-        let said = match read(&document(text), &ambient) {
-            Ok(it) => it.warnings,
-            Err(found) => found,
-        };
-        assert_eq!(said.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "), expected);
+        let document = Document::parse(Path::new("/x/openclaw.json"), text.to_owned()).expect("JSON5");
+        let read = read(document, &Reach::default(), &ambient);
+        let said: Vec<_> = read.findings.iter().map(|it| format!("{} {it}", it.weight.word())).collect();
+        assert_eq!(said.join("; "), expected);
     }
 
     #[test]
     fn says_all_that_is_wrong_and_where() {
         check("{gateway: {mode: 'local'}}", "");
         check(
-            "{gateway: {mode: 'remote', bind: 'lan'},\n logging: {level: 'loud'}}",
-            "line 1, column 12: gateway.mode: is \"remote\"; a gateway runs here with \"local\"; line 1, column 28: \
-             gateway.bind: is \"lan\"; this version listens on \"loopback\" only; line 2, column 12: logging.level: is \
-             \"loud\"; use silent, fatal, error, warn, info, debug or trace",
+            "{gateway: {mode: 'far', bind: 'all'},\n logging: {level: 'loud'}}",
+            "error line 1, column 12: gateway.mode: is \"far\"; a gateway runs here with \"local\"; error line 1, \
+             column 25: gateway.bind: is \"all\"; use loopback, lan, tailnet, custom or auto; error line 2, column 12: \
+             logging.level: is \"loud\"; use silent, fatal, error, warn, info, debug or trace",
         );
         check(
-            "{gateway: {mode: 'local', port: 'x'}}",
-            "line 1, column 27: gateway.port: invalid type: string, expected a number from 0 to 65535",
-        );
-        check(
-            "{gateway: {mode: 'local', auth: 'hunter2'}}",
-            "line 1, column 27: gateway.auth: invalid type: string, expected an object",
+            "{gateway: {mode: 'local', port: 'x', auth: 'hunter2'},\n tools: {deny: 'exec', exec: {timeoutSec: -1}}, \
+             agents: {defaults: {model: 5}}}",
+            "error line 1, column 27: gateway.port: is a string, expected a number from 0 to 65535; \
+             error line 1, column 38: gateway.auth: is a string, expected an object; \
+             error line 2, column 10: tools.deny: is a string, expected a list; \
+             error line 2, column 31: tools.exec.timeoutSec: is -1, expected a whole number; \
+             error line 2, column 69: agents.defaults.model: expected \"provider/model\" or { primary: \"provider/model\" }",
         );
         check(
             "{gateway: {mode: 'local', auth: {token: 1234}}}",
-            "line 1, column 34: gateway.auth.token: invalid type: integer, expected a string",
-        );
-        check(
-            "{gateway: {mode: 'local'}, agents: {defaults: {model: 5}}}",
-            "line 1, column 48: agents.defaults.model: expected \"provider/model\" or { primary: \"provider/model\" }",
-        );
-        check(
-            "{gateway: {mode: 'local'}, tools: {deny: 'exec'}}",
-            "line 1, column 36: tools.deny: invalid type: string, expected a list",
+            "error line 1, column 34: gateway.auth.token: is a number, expected a string",
         );
         check(
             "{gateway: {mode: 'local', auth: {token: '${NOPE}'}}}",
-            "line 1, column 34: gateway.auth.token: the environment has no variable NOPE, so this is not set",
+            "error line 1, column 34: gateway.auth.token: the environment has no variable NOPE, so this is not set",
+        );
+        check(
+            "{gateway: {mode: 'local'}, models: {providers: {x: {apiKey: '${NOPE}'}}}}",
+            "warning line 1, column 53: models.providers.x.apiKey: the environment has no variable NOPE, so this is \
+             not set",
+        );
+        check(
+            "{gateway: {mode: 'local', auth: {token: {source: 'env', id: 'NOPE'}}}}",
+            "error line 1, column 34: gateway.auth.token: this refers to a secret that cannot be had: the environment \
+             has no variable NOPE",
         );
     }
 
     #[test]
-    fn variables_are_put_in_by_the_originals_rules() {
-        let ambient = Ambient::of(&[("A", "1"), ("B_2", "two")], Path::new("/"));
-        for (text, expected) in [
-            ("x${A}y${B_2}", Ok("x1ytwo")),
-            ("$${A}", Ok("${A}")),
-            ("${a} ${", Ok("${a} ${")),
-            ("${A", Ok("${A")),
-            ("${C}", Err("C")),
-        ] {
-            let found = substituted(text, &ambient);
-            assert_eq!(found.as_deref().map_err(String::as_str), expected, "{text}");
-        }
+    fn places_in_lists_stay_those_of_the_file() {
+        check(
+            "{gateway: {mode: 'local'}, models: {providers: {x: {models: [5, {id: 'a'}, {id: 7}, 'b']}}}}",
+            "error line 1, column 62: models.providers.x.models.0: is a number, expected an object; error line 1, \
+             column 77: models.providers.x.models.2.id: is a number, expected a string; error line 1, column 85: \
+             models.providers.x.models.3: is a string, expected an object",
+        );
+    }
+
+    #[test]
+    fn variables_and_references_are_put_in_and_kept_from_sight() {
+        let ambient = Ambient::of(&[("KEY", "k-123456")], Path::new("/"));
+        let text = "{gateway: {mode: 'local', auth: {token: {source: 'env', id: 'KEY'}}}, env: {vars: {OWN: 'o-1'}, \
+                    KEY: 'other'}, models: {providers: {x: {apiKey: '${OWN}'}}}}";
+        let document = Document::parse(Path::new("/x/openclaw.json"), text.to_owned()).expect("JSON5");
+        let read = read(document, &Reach::default(), &ambient);
+        assert!(read.findings.is_empty(), "{:?}", read.findings);
+        let token = read.config.gateway.auth.token.as_ref().expect("is set");
+        assert_eq!(token.expose(), "k-123456", "the environment goes before the config");
+        let key = read.config.models.providers["x"].api_key.as_ref().expect("is set");
+        assert_eq!(key.expose(), "o-1");
+        assert!(!format!("{read:?}").contains("k-123456"));
     }
 }

@@ -144,10 +144,11 @@ async fn talk(entry: &Entry, mut socket: Socket, id: &str, admitted: Admitted, s
     let tool_events = admitted.caps.iter().any(|it| it == CAP_TOOL_EVENTS);
     let (client, mut outbox) = Client::new(id, admitted.scopes, tool_events);
     entry.gateway.audience.join(client.clone());
-    let too_slow = outbox.too_slow.clone();
+    let (too_slow, gone) = (outbox.too_slow.clone(), admitted.gone);
     let (code, reason) = tokio::select! {
         biased;
         () = too_slow.cancelled() => (close::POLICY, "slow consumer"),
+        () = gone.cancelled() => (close::AUTH_CHANGED, "gateway auth changed"),
         end = exchange(entry, &mut socket, &client, &mut outbox) => end,
         () = stop.cancelled() => (close::RESTART, "service restart"),
     };

@@ -1,5 +1,7 @@
 //! Does what a turn asks for: asks the model, runs tools, saves, tells; and feeds back what happened.
 
+mod settings;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,8 @@ use crate::models::Choice;
 use crate::runs::{Ended, How, Run};
 use crate::state::Gateway;
 use crate::teller::Teller;
+
+pub(crate) use settings::Settings;
 
 /// Runs one turn from its start to its end, and returns how it ended. Everybody was told of it then.
 pub(crate) async fn drive(gateway: &Arc<Gateway>, run: &Run) -> Ended {
@@ -75,8 +79,8 @@ async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Rea
         opened.await.map_err(|error| gateway.store_refusal("the turn was not started", &error).message)?;
     let wished = session.as_ref().and_then(|it| it.model.clone());
     let choice = gateway.choose_model(wished.as_deref()).await.map_err(|it| it.message)?;
-    let settings = &gateway.config;
-    let folder = &gateway.workspace;
+    let force = gateway.force();
+    let (settings, folder) = (&force.config, &force.workspace);
     workspace::seed(folder)
         .map_err(|error| format!("the workspace cannot be used: {}", base::text::chain(&error)))?;
     let limit = Duration::from_secs(settings.tools.exec.timeout_sec);
@@ -118,7 +122,8 @@ async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut End
     let Ready { mut turn, choice, bench, tools, session_id, started_at } = ready;
     let mut teller = Teller::new(&gateway.audience, run, &session_id);
     teller.begins(started_at);
-    let limit = run.ask.limit.unwrap_or(Duration::from_secs(gateway.config.agents.defaults.timeout_seconds));
+    let limit =
+        run.ask.limit.unwrap_or(Duration::from_secs(gateway.force().config.agents.defaults.timeout_seconds));
     let deadline = tokio::time::sleep(limit);
     tokio::pin!(deadline);
     let mut unsaved: Vec<Record> = Vec::new();

@@ -14,6 +14,7 @@ use protocol::event::Name;
 use protocol::frame::StateVersion;
 use protocol::{Code, Refusal, Scope, Scopes, VERSIONS, negotiate};
 use serde_json::{json, value::RawValue};
+use tokio_util::sync::CancellationToken;
 
 use crate::VERSION;
 use crate::device;
@@ -43,6 +44,8 @@ pub(crate) struct Admitted {
     pub(crate) method: &'static str,
     /// What it can do with events.
     pub(crate) caps: Vec<String>,
+    /// Cancelled when what it was let in by holds no longer.
+    pub(crate) gone: CancellationToken,
 }
 
 /// A connection that is not: what it is told, and how it is closed.
@@ -83,10 +86,11 @@ pub(crate) fn admit(
         })?;
     }
     let method = match peer {
-        Peer::Owner => "local",
+        Peer::Owner => ("local", CancellationToken::new()),
         Peer::Address(address) => authenticate(gateway, address, &params.auth.unwrap_or_default())?,
     };
-    Ok(Admitted { protocol, scopes: Scopes::asked(&params.scopes), method, caps: params.caps })
+    let (method, gone) = method;
+    Ok(Admitted { protocol, scopes: Scopes::asked(&params.scopes), method, caps: params.caps, gone })
 }
 
 fn read(params: Option<&RawValue>) -> Result<ConnectParams, Refusal> {
@@ -110,7 +114,11 @@ fn mismatch(min: u32, max: u32) -> Refused {
 }
 
 /// The shared secret, under either of its names. Whoever failed too often is not even looked at.
-fn authenticate(gateway: &Gateway, address: IpAddr, auth: &Credentials) -> Result<&'static str, Refusal> {
+fn authenticate(
+    gateway: &Gateway,
+    address: IpAddr,
+    auth: &Credentials,
+) -> Result<(&'static str, CancellationToken), Refusal> {
     let now = Instant::now();
     if let Some(left) = gateway.attempts.locked(address, now) {
         let mut refusal = unauthorized(
@@ -121,7 +129,8 @@ fn authenticate(gateway: &Gateway, address: IpAddr, auth: &Credentials) -> Resul
         refusal.retry_after_ms = u64::try_from(left.as_millis()).ok();
         return Err(refusal);
     }
-    let access = &gateway.secret;
+    let force = gateway.force();
+    let access = &force.access;
     let offered: Vec<&str> = [&auth.token, &auth.password, &auth.device_token, &auth.bootstrap_token]
         .into_iter()
         .flatten()
@@ -138,7 +147,7 @@ fn authenticate(gateway: &Gateway, address: IpAddr, auth: &Credentials) -> Resul
     }
     // Whatever is offered must be right: one good credential does not excuse a bad one beside it.
     if offered.iter().all(|it| access.secret.matches(it)) {
-        return Ok(name);
+        return Ok((name, access.gone.clone()));
     }
     gateway.attempts.failed(address, now);
     let text = format!("gateway {name} mismatch (use this gateway's gateway.auth.{name} or pair the device)");

@@ -49,42 +49,41 @@ impl Holdings {
         }
     }
 
-    /// Claims what a gateway cannot run without.
-    ///
-    /// # Errors
-    /// Names the first thing that another gateway holds, and who that is.
-    pub(crate) fn claim(&self, claims: &mut Claims, workspace: PathBuf) -> Result<(), Refused> {
+    /// What a gateway cannot run without.
+    pub(crate) fn needed(&self, workspace: PathBuf) -> impl Iterator<Item = Claim> {
         let workspaces = std::iter::once(workspace).chain(self.workspaces.iter().cloned());
-        let needed = workspaces
+        workspaces
             .map(Claim::Workspace)
             .chain(self.pinned.iter().map(|it| Claim::Port(Role::Pinned, *it)))
             .chain(self.cdp_urls.iter().cloned().map(Claim::CdpUrl))
-            .chain(self.user_data.iter().cloned().map(Claim::UserData));
-        for claim in needed {
-            claims.take(claim)?;
-        }
-        Ok(())
+            .chain(self.user_data.iter().cloned().map(Claim::UserData))
     }
 
-    /// Claims the messaging logins. One that another instance holds keeps its account from connecting, and not the
-    /// gateway from running: returns what to tell of it.
-    pub(crate) fn claim_logins(&self, claims: &mut Claims, instance: &Instance) -> Vec<String> {
-        let mut refused = Vec::new();
+    /// The messaging logins. One that another instance holds keeps its account from connecting, and not the gateway
+    /// from running.
+    pub(crate) fn logins(&self, instance: &Instance) -> Vec<Claim> {
+        let mut claims = Vec::new();
         for Login { service, account, secret } in &self.logins {
-            let fingerprint = match instance.host.fingerprint(service, secret) {
-                Ok(it) => it,
+            match instance.host.fingerprint(service, secret) {
+                Ok(it) => claims.push(Claim::Login(service.clone(), account.clone(), it)),
                 Err(error) => {
                     warn!(service, account, "the login cannot be claimed: {}", base::text::chain(&error));
-                    continue;
                 }
-            };
-            let claim = Claim::Login(service.clone(), account.clone(), fingerprint);
-            if let Err(error) = claims.take(claim) {
-                refused.push(format!("{error}: it stays with that instance, and is not used here"));
             }
         }
-        refused
+        claims
     }
+
+    /// Claims the messaging logins. Returns what to tell of those that another instance holds.
+    pub(crate) fn claim_logins(&self, claims: &mut Claims, instance: &Instance) -> Vec<String> {
+        let taken = self.logins(instance).into_iter().map(|it| claims.take(it));
+        taken.filter_map(Result::err).map(|error| conflict(&error)).collect()
+    }
+}
+
+/// What to tell of a login that another instance holds.
+pub(crate) fn conflict(error: &Refused) -> String {
+    format!("{error}: it stays with that instance, and is not used here")
 }
 
 /// The logins of every channel that is not switched off: those of the channel itself, and those of its accounts.

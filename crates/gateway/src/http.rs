@@ -11,6 +11,8 @@ use hyper::header::{
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::debug;
@@ -26,6 +28,14 @@ type Answer = Response<Full<Bytes>>;
 
 /// Says whether a request comes from a page of the same origin; set by browsers alone.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The page.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ControlUi {
+    /// Origins of other pages that may connect, as in `https://ops.example`; nobody else's page may.
+    pub allowed_origins: Vec<String>,
+}
 
 /// Answers one request.
 pub(crate) async fn serve(entry: Arc<Entry>, request: Request<Incoming>) -> Result<Answer, Infallible> {
@@ -56,7 +66,8 @@ pub(crate) async fn serve(entry: Arc<Entry>, request: Request<Incoming>) -> Resu
 /// every route and before any credential is looked at.
 fn guard(gateway: &Gateway, peer: Peer, request: &Request<Incoming>) -> Result<(), StatusCode> {
     let header = |name: HeaderName| request.headers().get(name).map(|it| it.to_str().unwrap_or("?"));
-    let allowed = &gateway.config.gateway.control_ui.allowed_origins;
+    let force = gateway.force();
+    let allowed = &force.config.gateway.control_ui.allowed_origins;
     // A page's plain GET carries no origin; browsers then say in another way that a page of elsewhere asks.
     let from_elsewhere = header(FETCH_SITE).is_some_and(|it| !matches!(it, "same-origin" | "none"));
     let named = header(ORIGIN).or(from_elsewhere.then_some("null"));

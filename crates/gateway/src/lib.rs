@@ -3,6 +3,7 @@
 //! The one crate that knows instances, agents, models and the control plane. [`run`] is one gateway, from its
 //! claims to their release.
 
+mod access;
 mod archive;
 mod audience;
 mod boot;
@@ -11,6 +12,7 @@ pub mod config;
 mod connection;
 mod device;
 mod driver;
+mod force;
 mod handshake;
 mod holdings;
 mod http;
@@ -21,6 +23,7 @@ mod log;
 mod methods;
 mod models;
 mod notify;
+mod reload;
 mod runs;
 mod server;
 pub mod setup;

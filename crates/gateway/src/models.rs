@@ -1,5 +1,7 @@
 //! Which model a turn asks: what the session or the config names, else what is found on this machine.
 
+mod settings;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use profile::Ambient;
@@ -10,8 +12,10 @@ use providers::openai_chat::{OpenAiChat, Settings};
 use providers::{ModelInfo, Provider, vendors};
 use tracing::info;
 
-use crate::config::{Config, ProviderSection};
+use crate::config::Config;
 use crate::state::Gateway;
+
+pub(crate) use settings::{ModelChoice, ProviderSettings, Settings as ModelsSettings};
 
 /// The provider of the built-in model.
 const OFFLINE: &str = "offline";
@@ -63,6 +67,11 @@ impl Models {
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(choice.clone());
     }
 
+    /// Looks again at the next message.
+    pub(crate) fn forget(&self) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn offline(&self) -> Choice {
         let source = "no model is configured".to_owned();
         Choice { provider: self.offline.clone(), model: OFFLINE.to_owned(), source, context_tokens: None }
@@ -75,18 +84,21 @@ impl Gateway {
         if let Some(name) = session {
             return self.named_model(name, "chosen in this session with /model").await;
         }
-        if let Some(name) = self.config.agents.defaults.model.as_ref().and_then(|it| it.primary()) {
-            return self.named_model(name, "agents.defaults.model in the config").await;
+        if let Some(name) =
+            self.force().config.agents.defaults.model.as_ref().and_then(|it| it.primary()).map(str::to_owned)
+        {
+            return self.named_model(&name, "agents.defaults.model in the config").await;
         }
         Ok(self.found_model().await)
     }
 
     /// The choice as it is known now, without asking anybody.
     pub(crate) fn model_status(&self) -> ModelStatus {
-        let named = self.config.agents.defaults.model.as_ref().and_then(|it| it.primary());
+        let named =
+            self.force().config.agents.defaults.model.as_ref().and_then(|it| it.primary()).map(str::to_owned);
         if let Some(name) = named {
             let source = "agents.defaults.model in the config".to_owned();
-            return ModelStatus { primary: name.to_owned(), source, configured: true };
+            return ModelStatus { primary: name, source, configured: true };
         }
         let known = self.models.remembered().or_else(|| self.keyed_model());
         let choice = known.unwrap_or_else(|| self.models.offline());
@@ -114,7 +126,8 @@ impl Gateway {
                 self.instance.config_path.display()
             ))
         })??;
-        let section = self.config.models.providers.get(id);
+        let force = self.force();
+        let section = force.config.models.providers.get(id);
         let window = section.and_then(|it| it.models.iter().find(|it| it.id == model)?.context_window);
         let context_tokens = window.and_then(|it| usize::try_from(it).ok());
         Ok(Choice { provider, model: model.to_owned(), source: source.to_owned(), context_tokens })
@@ -122,14 +135,21 @@ impl Gateway {
 
     /// A provider by the name in front of the slash.
     fn provider(&self, id: &str) -> Option<Result<Arc<dyn Provider>, Refusal>> {
-        let settings = match (self.config.models.providers.get(id), vendors::by_id(id)) {
-            (Some(ProviderSection { base_url: Some(url), api_key, .. }), _) => {
+        let force = self.force();
+        let section = force.config.models.providers.get(id);
+        if let Some(api) = section.and_then(ProviderSettings::unspoken) {
+            let words =
+                format!("models.providers.{id}.api is \"{api}\"; this version speaks \"openai-completions\"");
+            return Some(Err(Refusal::invalid(words)));
+        }
+        let settings = match (section, vendors::by_id(id)) {
+            (Some(ProviderSettings { base_url: Some(url), api_key, .. }), _) => {
                 Settings::new(id, url, api_key.clone())
             }
             (section, Some(vendor)) => {
                 let configured = section.and_then(|it| it.api_key.clone());
-                let url = base_url(vendor.id, &self.ambient).unwrap_or(vendor.base_url);
-                Settings::new(id, url, configured.or_else(|| self.ambient.secret(vendor.key_name)))
+                let url = base_url(vendor.id, &force.ambient).unwrap_or(vendor.base_url);
+                Settings::new(id, url, configured.or_else(|| force.ambient.secret(vendor.key_name)))
             }
             (_, None) => return None,
         };
@@ -144,7 +164,7 @@ impl Gateway {
         if let Some(choice) = self.models.remembered() {
             return choice;
         }
-        let choice = match self.configured_model(&self.config) {
+        let choice = match self.configured_model(&self.force().config) {
             Some(choice) => Some(choice),
             None => match self.keyed_model() {
                 Some(choice) => Some(choice),
@@ -169,10 +189,11 @@ impl Gateway {
 
     /// A vendor whose key is in the environment. An address without a key is looked for later, as a server.
     fn keyed_model(&self) -> Option<Choice> {
+        let force = self.force();
         vendors::HOSTED.iter().find_map(|vendor| {
-            self.ambient.var(vendor.key_name)?;
+            force.ambient.var(vendor.key_name)?;
             // Behind an address of the person's own, the vendor's default model may be unknown.
-            if base_url(vendor.id, &self.ambient).is_some() {
+            if base_url(vendor.id, &force.ambient).is_some() {
                 return None;
             }
             let provider = self.provider(vendor.id)?.ok()?;
@@ -182,8 +203,9 @@ impl Gateway {
     }
 
     async fn local_model(&self) -> Option<Choice> {
-        if let Some(url) = self.ambient.var(BASE_URL) {
-            let settings = Settings::new("openai", url, self.ambient.secret("OPENAI_API_KEY"));
+        let force = self.force();
+        if let Some(url) = force.ambient.var(BASE_URL) {
+            let settings = Settings::new("openai", url, force.ambient.secret("OPENAI_API_KEY"));
             let models = vendors::probe(settings.clone()).await.ok()?;
             return served(settings, &models, format!("{BASE_URL} in the environment"));
         }

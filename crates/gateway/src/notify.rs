@@ -8,6 +8,8 @@ use tracing::debug;
 
 /// It answers now.
 pub(crate) const READY: &str = "READY=1";
+/// It begins again under a changed config, and says when it is ready.
+pub(crate) const RELOADING: &str = "STATUS=restarting for a changed config";
 /// It was asked to stop, and is about to.
 pub(crate) const STOPPING: &str = "STOPPING=1";
 

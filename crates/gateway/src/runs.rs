@@ -8,7 +8,7 @@ use agent::turn::Stop;
 use base::clock;
 use protocol::{Code, Refusal};
 use store::{Accepted, NewRun, RunStatus};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tracing::debug;
 
 use crate::driver;
@@ -90,6 +90,8 @@ pub(crate) struct Runs {
     active: Mutex<HashMap<String, Arc<Run>>>,
     lanes: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     over: Mutex<VecDeque<(String, Arc<Ended>)>>,
+    /// Told when the last turn under way has ended.
+    idle: Notify,
 }
 
 impl Run {
@@ -152,6 +154,11 @@ impl Runs {
         lock(&self.active).len()
     }
 
+    /// Waits until the last turn under way has ended; one that ended before it was waited for counts.
+    pub(crate) async fn idle(&self) {
+        self.idle.notified().await;
+    }
+
     /// How a turn that was not long ago ended.
     pub(crate) fn over(&self, run_id: &str) -> Option<Arc<Ended>> {
         lock(&self.over).iter().find(|(id, _)| id == run_id).map(|(_, it)| it.clone())
@@ -177,7 +184,14 @@ impl Runs {
             over.pop_front();
         }
         drop(over);
-        lock(&self.active).remove(&run.ask.run_id);
+        let is_idle = {
+            let mut active = lock(&self.active);
+            active.remove(&run.ask.run_id);
+            active.is_empty()
+        };
+        if is_idle {
+            self.idle.notify_one();
+        }
         let key = run.ask.key.as_str();
         let mut lanes = lock(&self.lanes);
         // Only the map and this turn know the lane: nobody waits in it.

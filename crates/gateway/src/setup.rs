@@ -216,7 +216,8 @@ mod tests {
         let report = setup(&main, &ambient, &Wishes::default()).expect("set up");
         assert!(report.is_new && report.port >= DEFAULT_BASE && report.files.contains(&"AGENTS.md"));
         let document = Document::load(&main.config_path).expect("reads");
-        let read = crate::config::read(&document, &ambient).expect("nothing is wrong");
+        let read = crate::config::load(&main, &ambient).expect("parses");
+        assert!(read.findings.is_empty(), "{:?}", read.findings);
         assert_eq!(read.config.gateway.port, Some(report.port));
         assert!(read.config.gateway.auth.token.is_some_and(|it| it.expose().len() == 48));
 

@@ -1,20 +1,20 @@
 //! What all parts of one running gateway share.
 
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use base::{Secret, clock, random};
-use profile::{Ambient, Instance, ledger};
+use profile::{Ambient, Claims, Instance, ledger};
 use protocol::health::InstanceInfo;
 
 use crate::VERSION;
 use crate::archive::Archive;
 use crate::audience::Audience;
-use crate::config::Config;
+use crate::force::{Current, Force};
 use crate::late::Late;
 use crate::limits::Attempts;
 use crate::models::Models;
+use crate::reload::{self, Reload};
 use crate::runs::Runs;
 use crate::supervisor::Supervisor;
 
@@ -24,14 +24,10 @@ pub(crate) struct Gateway {
     pub(crate) instance: Instance,
     /// What surrounds it.
     pub(crate) ambient: Ambient,
-    /// What it obeys.
-    pub(crate) config: Config,
     /// The port that it listens on.
     pub(crate) port: u16,
-    /// What a client on TCP must know.
-    pub(crate) secret: Access,
-    /// The default agent's folder.
-    pub(crate) workspace: PathBuf,
+    /// Whether that is so by the command line or the environment, whatever the config says.
+    pub(crate) is_port_fixed: bool,
     /// Where sessions are kept.
     pub(crate) archive: Archive,
     /// Who is connected.
@@ -46,10 +42,10 @@ pub(crate) struct Gateway {
     pub(crate) late: Late,
     /// Who can be asked.
     pub(crate) models: Models,
-    /// The config's generation; absent where it could not be kept.
-    pub(crate) generation: Option<u64>,
-    /// What is not used here because another instance holds it.
-    pub(crate) conflicts: Vec<String>,
+    /// What becomes of a changed config.
+    pub(crate) reload: Reload,
+    /// What is held, by this gateway alone.
+    pub(crate) claims: Arc<Mutex<Claims>>,
     /// Conversations as of the last stop: true until the database is opened, as nobody else writes it.
     pub(crate) sessions_before: Option<u64>,
     /// Changes with each start.
@@ -58,19 +54,14 @@ pub(crate) struct Gateway {
     pub(crate) since: u64,
     /// For spans of time.
     pub(crate) began: Instant,
+    /// What it obeys.
+    force: Mutex<Current>,
+    /// What is not used here because another instance holds it.
+    conflicts: Mutex<Vec<String>>,
     /// What is wrong with it, for people.
     problems: Mutex<Vec<(&'static str, String)>>,
     /// Conversations, newest first, as they were last seen; absent while nobody has looked.
     overview: Mutex<Option<Overview>>,
-}
-
-/// The shared secret, and by which name clients send it.
-#[derive(Debug)]
-pub(crate) struct Access {
-    /// `token` or `password`.
-    pub(crate) method: &'static str,
-    /// The secret.
-    pub(crate) secret: Secret,
 }
 
 /// How many conversations there are, and the newest.
@@ -86,35 +77,50 @@ pub(crate) struct Overview {
 pub(crate) struct Parts {
     pub(crate) instance: Instance,
     pub(crate) ambient: Ambient,
-    pub(crate) config: Config,
+    pub(crate) force: Force,
     pub(crate) port: u16,
-    pub(crate) secret: Access,
+    pub(crate) is_port_fixed: bool,
+    pub(crate) claims: Arc<Mutex<Claims>>,
     pub(crate) archive: Archive,
-    pub(crate) generation: Option<u64>,
     pub(crate) conflicts: Vec<String>,
+    /// Why the config file is not in force, where it is not.
+    pub(crate) refused: Option<reload::Refused>,
+    /// Of the command line: goes before the config's token, whatever that becomes.
+    pub(crate) token: Option<Secret>,
 }
 
 impl Gateway {
     /// Puts one together.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { instance, ambient, config, port, secret, archive, generation, conflicts } = parts;
-        let workspace = config.workspace(&ambient, &instance.workspace);
+        let Parts {
+            instance,
+            ambient,
+            force,
+            port,
+            is_port_fixed,
+            claims,
+            archive,
+            conflicts,
+            refused,
+            token,
+        } = parts;
         let nothing_yet = (!archive.path().exists()).then(Overview::default);
         let sessions_before = match &nothing_yet {
             Some(_) => Some(0),
             None => ledger::read(&instance.state_dir).sessions.filter(|_| !archive.was_cut_off()),
         };
+        let problems = refused.iter().map(|it| (reload::PART, it.problem())).collect();
         Self {
-            generation,
-            conflicts,
+            reload: Reload::new(refused, token),
+            claims,
+            force: Mutex::new(Arc::new(force)),
+            conflicts: Mutex::new(conflicts),
             sessions_before,
             models: Models::new(&instance.name),
             instance,
             ambient,
-            config,
             port,
-            secret,
-            workspace,
+            is_port_fixed,
             archive,
             audience: Audience::default(),
             attempts: Attempts::default(),
@@ -124,9 +130,29 @@ impl Gateway {
             boot_id: random::hex::<8>(),
             since: clock::now_ms(),
             began: Instant::now(),
-            problems: Mutex::new(Vec::new()),
+            problems: Mutex::new(problems),
             overview: Mutex::new(nothing_yet),
         }
+    }
+
+    /// What it obeys now.
+    pub(crate) fn force(&self) -> Current {
+        self.force.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Obeys another config from now on. Returns the one before.
+    pub(crate) fn obey(&self, force: Force) -> Current {
+        std::mem::replace(&mut *self.force.lock().unwrap_or_else(PoisonError::into_inner), Arc::new(force))
+    }
+
+    /// What is not used here because another instance holds it.
+    pub(crate) fn conflicts(&self) -> Vec<String> {
+        self.conflicts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what is not used here because another instance holds it.
+    pub(crate) fn note_conflicts(&self, conflicts: Vec<String>) {
+        *self.conflicts.lock().unwrap_or_else(PoisonError::into_inner) = conflicts;
     }
 
     /// Who this is.
@@ -159,7 +185,7 @@ impl Gateway {
     /// What is wrong, for people.
     pub(crate) fn problems(&self) -> Vec<String> {
         let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        self.conflicts.iter().cloned().chain(problems.iter().map(|(_, it)| it.clone())).collect()
+        self.conflicts().into_iter().chain(problems.iter().map(|(_, it)| it.clone())).collect()
     }
 
     /// The conversations as they were last seen; `None` while nobody has looked.

@@ -144,9 +144,15 @@ impl Ambient {
     /// Adds the keys of a `.env` file in the state folder; what is set already stays. A line that would select
     /// an instance or its secrets (`OPENCLAW_*`) is ignored: a file must not move the gateway it belongs to.
     #[must_use]
-    pub fn with_env_file(mut self, file: &Path) -> Self {
+    pub fn with_env_file(self, file: &Path) -> Self {
         let text = std::fs::read_to_string(file).unwrap_or_default();
-        for (name, value) in text.lines().filter_map(assignment) {
+        self.with_variables(text.lines().filter_map(assignment))
+    }
+
+    /// Adds variables; what is set already stays, and so does what selects an instance (`OPENCLAW_*`).
+    #[must_use]
+    pub fn with_variables<'a>(mut self, variables: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        for (name, value) in variables {
             if !name.starts_with("OPENCLAW_") && self.var(name).is_none() {
                 self.variables.insert(name.to_owned(), value.to_owned());
             }

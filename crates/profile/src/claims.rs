@@ -159,6 +159,23 @@ impl Claims {
         Ok(())
     }
 
+    /// Whether this value holds it.
+    pub fn has(&self, claim: &Claim) -> bool {
+        let path = self.lock_path(claim);
+        self.held.iter().any(|it| it.path == path)
+    }
+
+    /// Releases everything.
+    pub fn release_all(&mut self) {
+        self.held.clear();
+    }
+
+    /// Releases one thing before all others.
+    pub fn release(&mut self, claim: &Claim) {
+        let path = self.lock_path(claim);
+        self.held.retain(|it| it.path != path);
+    }
+
     /// Claims one thing, at once or not at all, to be released by itself.
     ///
     /// # Errors

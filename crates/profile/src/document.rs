@@ -2,6 +2,8 @@
 
 mod changes;
 mod edit;
+mod marks;
+mod patch;
 
 use std::fmt;
 use std::fs;
@@ -14,9 +16,10 @@ use jsonc_parser::{CollectOptions, ParseOptions};
 use serde_json::{Map, Value};
 
 pub use changes::{Change, changes, redacted};
+pub use marks::REDACTED;
 
 /// The most bytes that a config file may have.
-const LARGEST: u64 = 2 * 1024 * 1024;
+pub(crate) const LARGEST: u64 = 2 * 1024 * 1024;
 /// How the names of keys end that hold a secret, wherever they stand and whoever named them: `botToken`, `apiKey`,
 /// `OPENAI_API_KEY`, `signingSecret`, `Authorization`.
 const SECRET_ENDINGS: [&str; 9] = [
@@ -229,12 +232,7 @@ impl Document {
 
     /// The texts that are secrets by their key. One that only refers to the environment (`${NAME}`) is none.
     pub fn secrets(&self) -> Vec<(Vec<String>, String)> {
-        let is_reference = |it: &str| it.starts_with("${") && it.ends_with('}');
-        let mut found = self.texts();
-        found.retain(|(path, text)| {
-            !text.is_empty() && !is_reference(text) && path.last().is_some_and(|it| is_secret(it))
-        });
-        found
+        secrets(&self.value)
     }
 
     /// The same document for another file.
@@ -385,6 +383,17 @@ fn place(root: &ast::Value<'_>, keys: &[&str]) -> usize {
         };
     }
     offset
+}
+
+/// The texts of a config that are secrets by their key; see [`Document::secrets`].
+pub fn secrets(config: &Value) -> Vec<(Vec<String>, String)> {
+    let is_reference = |it: &str| it.starts_with("${") && it.ends_with('}');
+    let mut found = Vec::new();
+    texts(config, &mut Vec::new(), &mut found);
+    found.retain(|(path, text)| {
+        !text.is_empty() && !is_reference(text) && path.last().is_some_and(|it| is_secret(it))
+    });
+    found
 }
 
 /// Ports that a config pins: `canvasHost.port`, `browser.profiles.<name>.cdpPort`, and the port of an address on this

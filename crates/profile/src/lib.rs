@@ -20,6 +20,7 @@ pub mod registry;
 pub mod secrets;
 pub mod sources;
 pub mod variables;
+pub mod writing;
 
 pub use ambient::Ambient;
 pub use claims::{Claims, Holder};

@@ -1,11 +1,20 @@
-//! Whether a file is locked by the process that says so: asked of the kernel, without taking any lock.
+//! Whether a file is locked by the process that says so: asked of the kernel, without taking any lock. And a lock that
+//! is waited for, a bounded time.
 //!
 //! `/proc/locks` would list all locks of the machine, and is not read: it makes every other lock wait for it, takes ten
 //! milliseconds, and leaves locks out while others end.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use base::file::{self, FileError};
+
+/// Between two tries for a lock.
+const PAUSE: Duration = Duration::from_millis(3);
 
 /// Whether process `pid` has the file at `path` open and locked. `descriptor` is the number by which it has it open,
 /// where it is known; else all that the process has open is looked through.
@@ -22,6 +31,26 @@ pub fn is_held(path: &Path, pid: u32, descriptor: Option<i32>) -> bool {
     open.filter_map(|it| fs::read_to_string(it.path()).ok()).any(locks)
 }
 
+/// Locks the file at `path`, which is made where it is missing and stays; `None` when somebody else has it for all of
+/// `patience`.
+///
+/// # Errors
+/// When the file cannot be opened, or the file system has no locks.
+#[expect(clippy::disallowed_methods, reason = "the kernel offers no wait for a lock that ends by itself")]
+pub fn wait(path: &Path, patience: Duration) -> Result<Option<File>, FileError> {
+    let failed = |source: io::Error| FileError { what: "lock", path: path.to_path_buf(), source };
+    let lock = file::lockable(path)?;
+    let deadline = Instant::now() + patience;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+    }
+}
+
 /// The inode of a lock on a whole file: `1: FLOCK  ADVISORY  WRITE 812 fe:00:1234 0 EOF`.
 fn whole_file(line: &str) -> Option<u64> {
     let mut fields = line.split_ascii_whitespace().skip(1);
@@ -33,8 +62,6 @@ fn whole_file(line: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsRawFd;
-
-    use base::file;
 
     use super::*;
 

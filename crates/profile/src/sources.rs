@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use crate::ambient::Ambient;
 use crate::document::{Document, Finding, Unreadable};
 
 /// The key that brings another file in.
@@ -58,6 +59,15 @@ struct Reader<'a> {
     /// The files that lead to the one that is being read.
     chain: Vec<PathBuf>,
     found: Vec<Finding>,
+}
+
+impl Reach {
+    /// As the surroundings say: `OPENCLAW_INCLUDE_ROOTS` is a list of absolute folders, with colons between them.
+    pub fn of(ambient: &Ambient) -> Self {
+        let named = ambient.var("OPENCLAW_INCLUDE_ROOTS").unwrap_or_default();
+        let roots = named.split(':').filter(|it| it.starts_with('/')).map(|it| plain(Path::new(it)));
+        Self { roots: roots.collect(), kept: None }
+    }
 }
 
 impl Sources {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::reload::ReloadReport;
 use crate::{Method, Scope};
 
 /// `health`: the cheap answer; every connection may ask.
@@ -175,6 +176,27 @@ pub struct StatusReply {
     pub active_runs: u64,
     /// The conversations.
     pub sessions: SessionsStatus,
+    /// The config that is in force, and what became of the last change.
+    #[serde(default)]
+    pub config: ConfigStatus,
+}
+
+/// The config that is in force, and what became of the last change.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigStatus {
+    /// The generation that is in force; absent where it could not be kept.
+    pub generation: Option<u64>,
+    /// Whether that is what the file says.
+    pub in_force: bool,
+    /// Why the file is not in force, each with its place.
+    #[serde(default)]
+    pub refused: Vec<String>,
+    /// What is to be said of the config in force: warnings and notes.
+    #[serde(default)]
+    pub findings: Vec<String>,
+    /// What was done with the last change since the start.
+    pub last: Option<ReloadReport>,
 }
 
 /// The model that a new turn would ask.

@@ -12,6 +12,7 @@ pub mod event;
 pub mod frame;
 pub mod health;
 pub mod models;
+pub mod reload;
 pub mod scope;
 pub mod sessions;
 

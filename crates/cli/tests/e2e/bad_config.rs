@@ -62,14 +62,14 @@ fn a_secret_on_the_broken_line_is_not_shown() {
 
 #[test]
 fn everything_that_is_wrong_is_said_at_once() {
-    let config = "{\n  gateway: { mode: 'remote',\n    bind: 'lan', auth: { mode: 'none' } },\n  \
+    let config = "{\n  gateway: { mode: 'remote',\n    bind: 'all', auth: { mode: 'nobody' } },\n  \
                   logging: { level: 'loud' },\n  models: { providers: { x: { api: 'smoke-signals' } } },\n}\n";
     check(
         config,
         &[
             "line 2, column 14: gateway.mode: is \"remote\"",
-            "line 3, column 5: gateway.bind: is \"lan\"",
-            "line 3, column 26: gateway.auth.mode: is \"none\"",
+            "line 3, column 5: gateway.bind: is \"all\"",
+            "line 3, column 26: gateway.auth.mode: is \"nobody\"",
             "line 4, column 14: logging.level: is \"loud\"",
             "line 5, column 31: models.providers.x.api: is \"smoke-signals\"",
         ],
@@ -85,7 +85,7 @@ fn each_value_that_keeps_a_gateway_from_starting() {
         (gateway("auth: { mode: 'password' }"), &["gateway.auth.password", "OPENCLAW_GATEWAY_PASSWORD"]),
         (gateway("auth: { token: '' }"), &["gateway.auth.token"]),
         (gateway("auth: { token: '${NO_SUCH_VARIABLE}' }"), &["gateway.auth.token"]),
-        (gateway(&format!("bind: 'lan', {token}")), &["gateway.bind", "\"lan\"", "loopback"]),
+        (gateway(&format!("bind: 'all', {token}")), &["gateway.bind", "\"all\"", "loopback"]),
         (gateway(&format!("port: 'x', {token}")), &["gateway.port", "line 1"]),
         (gateway(&format!("port: 70000, {token}")), &["gateway.port", "70000"]),
         (format!("{{ gateway: {{ {token} }} }}"), &["gateway.mode", "\"local\"", "setup"]),
@@ -98,17 +98,23 @@ fn each_value_that_keeps_a_gateway_from_starting() {
 }
 
 #[test]
-fn a_config_that_is_gone_after_a_run_is_not_made_anew() {
+fn a_config_that_is_gone_after_a_run_is_not_made_anew_and_the_last_one_runs() {
     let sandbox = offline();
-    let (mut gateway, _base) = start(&sandbox, "a");
+    let (mut gateway, base) = start(&sandbox, "a");
     let _ = sandbox.run(&["--profile", "a", "agent", "--message", "hello"]).success();
     assert_eq!(gateway.stop(), 0);
     let path = sandbox.state(Some("a")).join("openclaw.json");
     fs::remove_file(&path).expect("there");
-    let before = tree::hash(&sandbox.home());
+    let mut gateway = sandbox.start(&["--profile", "a"], base.port());
+    let said = gateway.wait_log("is not in force");
+    assert!(said.contains("(it is gone)") && said.contains("openclaw --profile a config rollback"), "{said}");
+    assert_eq!(gateway.stop(), 0);
+    // Without anything that was accepted, nobody knows what the instance was to be.
+    fs::remove_dir_all(path.with_file_name("generations")).expect("there");
+    let before = files(&sandbox);
     let output = sandbox.run(&["--profile", "a", "gateway"]);
     check_advised(output, 78, &["instance a: ", text(&path), "is gone", "put", "openclaw --profile a setup"]);
-    assert_eq!(tree::hash(&sandbox.home()), before);
+    assert_eq!(files(&sandbox), before);
 }
 
 #[test]

@@ -3,33 +3,36 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
+use std::sync::{Arc, Mutex};
 
 use base::Secret;
 use profile::claims::Claim;
 use profile::document::Unreadable;
 use profile::ledger::{Ended, How};
 use profile::registry::Record;
-use profile::{Ambient, Claims, Document, Instance, Plan, control, folder, generations, listener};
+use profile::sources::Reach;
+use profile::{Ambient, Claims, Document, Finding, Instance, Plan, control, folder, generations, listener};
 use tracing::warn;
 
 use super::{Boot, StartError, ended, note_end, system};
 use crate::archive::Archive;
-use crate::config::{self, Config, Read};
+use crate::config;
+use crate::force::Force;
+use crate::reload::{self, Refused};
 use crate::setup::{self, Wishes};
-use crate::state::{Access, Parts};
+use crate::state::Parts;
 use crate::{VERSION, log};
 
 /// A gateway that holds all that it needs.
 pub(super) struct Claimed {
     pub(super) parts: Parts,
-    pub(super) claims: Claims,
     pub(super) sockets: Vec<TcpListener>,
     pub(super) control: UnixListener,
     pub(super) detached: bool,
 }
 
 /// Claims all that the gateway needs, and makes what it lacks.
-pub(super) fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
+pub(super) fn claim(boot: &Boot, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
     let instance = boot.instance.clone();
     let is_new = !instance.state_dir.exists();
     folder::prepare(&instance.state_dir)?;
@@ -42,7 +45,7 @@ pub(super) fn claim(boot: Boot, say: &impl Fn(&str)) -> Result<Claimed, StartErr
         ));
     }
     let before = claims.cut_off().map(|it| it.pid);
-    let prepared = prepare(boot, claims, say);
+    let prepared = prepare(boot.clone(), claims, None, say);
     match (&prepared, before) {
         (Err(error), _) => {
             let refusal = ended(How::Refused, &reason(error));
@@ -71,66 +74,146 @@ fn reason(error: &StartError) -> String {
     std::iter::once(base::text::chain(error)).chain(findings).collect::<Vec<_>>().join("; ")
 }
 
-/// All that follows the state folder's lock.
-fn prepare(boot: Boot, mut claims: Claims, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
-    let Boot { instance, ambient, port, token, log_level, detached } = boot;
-    let wished = port.or(instance.env_port);
-    let (document, held) = match (existing(&instance)?, wished) {
-        (Some(document), _) => (document, None),
-        // Held before anything is written: a new instance that cannot start leaves nothing behind.
-        (None, Some(port)) => {
-            let sockets = hold(&mut claims, &instance, port, &[])?;
-            (make(&instance, &ambient, wished, say)?, Some((port, sockets)))
-        }
-        (None, None) => (make(&instance, &ambient, None, say)?, None),
+/// Begins again with the generation that was in force before a restart, since the config of the file does not start.
+pub(super) fn instead(
+    boot: &Boot,
+    say: &impl Fn(&str),
+    generation: Option<u64>,
+    error: StartError,
+) -> Result<Claimed, StartError> {
+    if generation.is_none() {
+        return Err(error);
+    }
+    warn!("{}: the gateway begins again with the config before", reason(&error));
+    let mut claims = Claims::new(&boot.instance.host.claims(), &boot.instance.name, &boot.instance.state_dir);
+    claims.take_folder()?;
+    prepare(boot.clone(), claims, Some(reason(&error)), say)
+}
+
+/// All that follows the state folder's lock. `instead` is why the last accepted config is
+/// to run in the place of the file.
+fn prepare(
+    boot: Boot,
+    mut claims: Claims,
+    instead: Option<String>,
+    say: &impl Fn(&str),
+) -> Result<Claimed, StartError> {
+    let chosen = match instead {
+        Some(why) => Chosen::last_accepted(&boot, vec![why]).ok_or(StartError::NoPort)?,
+        None => Chosen::of_file(&boot, &mut claims, say)?,
     };
-    let ambient = with_keys(ambient, &instance);
-    let Read { config, warnings, holdings } = read(&document, &ambient)?;
-    let secret = access(&document, &config, &ambient, token)?;
+    let wished = wished(&boot);
+    let Boot { instance, ambient, token, log_level, detached, .. } = boot;
+    let Chosen { mut force, refused, held } = chosen;
     let (port, sockets) = match held {
         Some(it) => it,
         None => {
-            let port = wished.or(config.gateway.port).or(instance.default_port).ok_or(StartError::NoPort)?;
-            (port, hold(&mut claims, &instance, port, &holdings.pinned)?)
+            let own = force.config.gateway.port.or(instance.default_port);
+            let port = wished.or(own).ok_or(StartError::NoPort)?;
+            (port, hold(&mut claims, &instance, port, &force.holdings.pinned)?)
         }
     };
     // A unit runs one instance, whatever its file says.
     if let Some(unit) = Ambient::unit() {
         claims.take(Claim::Unit(unit))?;
     }
-    holdings.claim(&mut claims, config.workspace(&ambient, &instance.workspace))?;
+    force.holdings.needed(force.workspace.clone()).try_for_each(|it| claims.take(it))?;
     let control = control::listen(&instance.state_dir).map_err(system("listen on the control socket"))?;
-    let level = config::level(log_level.as_deref().unwrap_or(&config.logging.level));
+    let level = config::level(log_level.as_deref().unwrap_or(&force.config.logging.level));
     let level = level.unwrap_or(tracing::level_filters::LevelFilter::INFO);
     if let Err(error) = log::begin(&instance.state_dir, level) {
         say(&format!("there is no log file: {}", base::text::chain(&error)));
     }
-    for finding in warnings {
-        warn!("config: {finding}");
+    if let Some(it) = &refused {
+        warn!("{}", it.problem());
     }
-    let conflicts = holdings.claim_logins(&mut claims, &instance);
+    reload::tell_findings(&instance.config_path, &[], &force.findings);
+    let conflicts = force.holdings.claim_logins(&mut claims, &instance);
     for it in &conflicts {
         warn!("{it}");
     }
-    let generation = accept(&instance, &document);
-    record(&instance, port, holdings.pinned);
+    if refused.is_none() {
+        force.generation = accept(&instance, &force);
+    }
+    record(&instance, port, force.holdings.pinned.clone());
     let archive = Archive::new(&instance.state_dir).map_err(system("start the store's thread"))?;
-    let parts = Parts { instance, ambient, config, port, secret, archive, generation, conflicts };
-    Ok(Claimed { parts, claims, sockets, control, detached })
+    let is_port_fixed = wished.is_some();
+    let claims = Arc::new(Mutex::new(claims));
+    let parts =
+        Parts { instance, ambient, force, port, is_port_fixed, claims, archive, conflicts, refused, token };
+    Ok(Claimed { parts, sockets, control, detached })
+}
+
+/// The config that a gateway begins with.
+struct Chosen {
+    force: Force,
+    /// Why it is not that of the file.
+    refused: Option<Refused>,
+    /// A port that was held before the config was made.
+    held: Option<(u16, Vec<TcpListener>)>,
+}
+
+impl Chosen {
+    /// The config of the file, else the last one that was accepted. A new instance is given one.
+    fn of_file(boot: &Boot, claims: &mut Claims, say: &impl Fn(&str)) -> Result<Self, StartError> {
+        let Boot { instance, ambient, token, .. } = boot;
+        let read = match existing(instance) {
+            Ok(Some(document)) => read(document, instance, ambient, token.as_ref()),
+            Ok(None) => return Self::made(boot, claims, say),
+            Err(error) => Err(error),
+        };
+        let error = match read {
+            Ok(force) => return Ok(Self { force, refused: None, held: None }),
+            Err(error) => error,
+        };
+        let Some(kept) = Self::last_accepted(boot, why(&error)) else { return Err(error) };
+        if let Some(it) = &kept.refused {
+            say(&it.problem());
+        }
+        Ok(kept)
+    }
+
+    /// Held before anything is written: a new instance that cannot start leaves nothing behind.
+    fn made(boot: &Boot, claims: &mut Claims, say: &impl Fn(&str)) -> Result<Self, StartError> {
+        let Boot { instance, ambient, token, .. } = boot;
+        let held = match wished(boot) {
+            Some(port) => Some((port, hold(claims, instance, port, &[])?)),
+            None => None,
+        };
+        let document = make(instance, ambient, wished(boot), say)?;
+        Ok(Self { force: read(document, instance, ambient, token.as_ref())?, refused: None, held })
+    }
+
+    /// The last config that was accepted, in the place of the one of the file.
+    fn last_accepted(boot: &Boot, why: Vec<String>) -> Option<Self> {
+        let (kept, generation) = config::last_accepted(&boot.instance, &boot.ambient)?;
+        let mut force = Force::of(kept, &boot.instance, boot.token.as_ref()).ok()?;
+        force.generation = Some(generation);
+        let (path, command) = (boot.instance.config_path.clone(), boot.instance.command());
+        let refused = Refused { path, why, generation: Some(generation), command };
+        Some(Self { force, refused: Some(refused), held: None })
+    }
+}
+
+/// The port of the command line, else of the environment.
+fn wished(boot: &Boot) -> Option<u16> {
+    boot.port.or(boot.instance.env_port)
+}
+
+/// Why the file is not in force, each with its place.
+fn why(error: &StartError) -> Vec<String> {
+    match error {
+        StartError::Config { path, findings } => findings.iter().map(|it| it.told(path)).collect(),
+        StartError::Unreadable(Unreadable::Syntax { finding, .. }) => vec![finding.to_string()],
+        StartError::ConfigGone(_) => vec!["it is gone".to_owned()],
+        other => vec![base::text::chain(other)],
+    }
 }
 
 /// The config alone: it is there, parses, says nothing that is wrong, and has a secret.
 pub(super) fn check(instance: &Instance, ambient: &Ambient) -> Result<(), StartError> {
     let Some(document) = existing(instance)? else { return Ok(()) };
-    let ambient = with_keys(ambient.clone(), instance);
-    let config = read(&document, &ambient)?.config;
-    access(&document, &config, &ambient, None).map(|_| ())
-}
-
-/// The surroundings with the keys that are kept for this instance alone.
-fn with_keys(ambient: Ambient, instance: &Instance) -> Ambient {
-    let own = ambient.with_env_file(&instance.state_dir.join(".env"));
-    own.with_env_file(&instance.state_dir.join("keys.env"))
+    read(document, instance, ambient, None).map(|_| ())
 }
 
 /// Takes the config file and the ports: first from those who run, then beside those who only plan with them.
@@ -147,8 +230,8 @@ fn hold(
 }
 
 /// Keeps the config that this gateway runs with. Nothing that it does depends on it but the history.
-fn accept(instance: &Instance, document: &Document) -> Option<u64> {
-    let accepted = generations::accept(&instance.state_dir, document.text());
+fn accept(instance: &Instance, force: &Force) -> Option<u64> {
+    let accepted = generations::accept_with(&instance.state_dir, force.text(), force.included());
     if let Err(error) = &accepted {
         warn!("the config in force is not kept: {}", base::text::chain(error));
     }
@@ -202,35 +285,19 @@ fn make(
     Ok(Document::load(path)?)
 }
 
-fn read(document: &Document, ambient: &Ambient) -> Result<Read, StartError> {
-    let wrong = |findings| StartError::Config { path: document.path().to_path_buf(), findings };
-    config::read(document, ambient).map_err(wrong)
+fn read(
+    document: Document,
+    instance: &Instance,
+    ambient: &Ambient,
+    token: Option<&Secret>,
+) -> Result<Force, StartError> {
+    let ambient = config::with_keys(ambient, &instance.state_dir);
+    let read = config::read(document, &Reach::of(&ambient), &ambient);
+    Force::of(read, instance, token).map_err(|it| wrong(instance, it))
 }
 
-/// The shared secret. Without one the gateway stays closed: it does not start.
-fn access(
-    document: &Document,
-    config: &Config,
-    ambient: &Ambient,
-    flag: Option<Secret>,
-) -> Result<Access, StartError> {
-    let auth = &config.gateway.auth;
-    let by_default = if auth.password.is_some() && auth.token.is_none() { "password" } else { "token" };
-    let method = if auth.mode.as_deref().unwrap_or(by_default) == "password" { "password" } else { "token" };
-    let secret = if method == "password" {
-        auth.password.clone().or_else(|| ambient.secret("OPENCLAW_GATEWAY_PASSWORD"))
-    } else {
-        flag.or_else(|| auth.token.clone()).or_else(|| ambient.secret("OPENCLAW_GATEWAY_TOKEN"))
-    };
-    let secret = secret.ok_or_else(|| {
-        let words = format!(
-            "is not set; set gateway.auth.{method} or OPENCLAW_GATEWAY_{}, or let `setup` make a token",
-            method.to_uppercase()
-        );
-        let findings = vec![document.finding(&format!("gateway.auth.{method}"), words)];
-        StartError::Config { path: document.path().to_path_buf(), findings }
-    })?;
-    Ok(Access { method, secret })
+fn wrong(instance: &Instance, findings: Vec<Finding>) -> StartError {
+    StartError::Config { path: instance.config_path.clone(), findings }
 }
 
 /// Both loopback addresses, since `localhost` is either: a stranger on one of them would answer in our place.

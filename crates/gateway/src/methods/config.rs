@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use profile::Finding;
-use profile::document::{self, Document, Unreadable};
+use profile::document::{self, Document, Unreadable, Weight};
 use protocol::Refusal;
 use protocol::config::{GetParams, GetReply, Issue, REDACTED};
 use ring::hmac;
@@ -17,10 +17,8 @@ pub(super) async fn get(caller: Caller, _: GetParams) -> Result<GetReply, Refusa
     let path = gateway.instance.config_path.display().to_string();
     let (document, issues, warnings) = match Document::load(&gateway.instance.config_path) {
         Ok(it) => {
-            let (issues, warnings) = match config::read(&it, &gateway.ambient) {
-                Ok(read) => (Vec::new(), read.warnings),
-                Err(found) => (found, Vec::new()),
-            };
+            let found = config::findings(&gateway.instance, &gateway.ambient, it.text());
+            let (issues, warnings) = found.into_iter().partition(|it| it.weight == Weight::Error);
             (Some(it), issues, warnings)
         }
         Err(error) => (None, vec![whole(&error)], Vec::new()),
@@ -52,7 +50,7 @@ fn issue(finding: Finding) -> Issue {
 
 /// The base of a write. Keyed, so that it tells nothing of a secret in the text.
 fn hash(gateway: &Gateway, text: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, gateway.secret.secret.expose().as_bytes());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, gateway.force().access.secret.expose().as_bytes());
     let sum = hmac::sign(&key, text.as_bytes());
     format!("hmac-sha256:v1:{}", BASE64URL_NOPAD.encode(sum.as_ref()))
 }

@@ -4,8 +4,8 @@ use agent::DEFAULT_AGENT;
 use base::clock;
 use protocol::Refusal;
 use protocol::health::{
-    AgentHealth, HealthParams, HealthReply, Readiness, RecentSession, SessionsHealth, SessionsStatus,
-    StatusParams, StatusReply,
+    AgentHealth, ConfigStatus, HealthParams, HealthReply, Readiness, RecentSession, SessionsHealth,
+    SessionsStatus, StatusParams, StatusReply,
 };
 use serde_json::{Map, Value, json};
 use store::SessionQuery;
@@ -75,13 +75,13 @@ pub(crate) async fn readiness(gateway: &Gateway) -> Readiness {
         ok: problems.is_empty(),
         failing: problems.len(),
         problems,
-        conflicts: gateway.conflicts.clone(),
+        conflicts: gateway.conflicts(),
         instance: gateway.info(),
         state_dir: gateway.instance.state_dir.display().to_string(),
         uptime_ms: gateway.uptime_ms(),
         sessions,
         channels: Vec::new(),
-        generation: gateway.generation,
+        generation: gateway.force().generation,
     }
 }
 
@@ -92,6 +92,17 @@ pub(crate) async fn sessions_now(gateway: &Gateway) -> Option<u64> {
         return gateway.overview().map(|it| it.count);
     }
     gateway.sessions_before
+}
+
+fn config_status(gateway: &Gateway) -> ConfigStatus {
+    let (force, refused) = (gateway.force(), gateway.reload.refused());
+    ConfigStatus {
+        generation: force.generation,
+        in_force: refused.is_none(),
+        refused: refused.map(|it| it.why).unwrap_or_default(),
+        findings: force.findings.iter().map(|it| it.told(&gateway.instance.config_path)).collect(),
+        last: gateway.reload.last(),
+    }
 }
 
 pub(super) async fn status(caller: Caller, _: StatusParams) -> Result<StatusReply, Refusal> {
@@ -119,6 +130,7 @@ pub(super) async fn status(caller: Caller, _: StatusParams) -> Result<StatusRepl
             by_agent: vec![agent],
         },
         model,
+        config: config_status(gateway),
         connections: gateway.audience.count() as u64,
         active_runs: gateway.runs.count() as u64,
     })

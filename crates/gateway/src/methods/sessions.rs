@@ -50,7 +50,7 @@ pub(super) async fn list(caller: Caller, params: ListParams) -> Result<ListReply
 pub(super) fn defaults(gateway: &Gateway) -> Value {
     let model = gateway.model_status();
     let (provider, name) = model.primary.split_once('/').unwrap_or(("", &model.primary));
-    json!({"modelProvider": provider, "model": name, "contextTokens": gateway.config.agents.defaults.context_tokens})
+    json!({"modelProvider": provider, "model": name, "contextTokens": gateway.force().config.agents.defaults.context_tokens})
 }
 
 /// A conversation as clients list it.

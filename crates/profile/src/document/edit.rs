@@ -67,6 +67,16 @@ impl Document {
         Ok(true)
     }
 
+    /// Adds a value at the end of a list that is there.
+    pub(super) fn append_at(&mut self, keys: &[String], value: &Value) -> Result<(), Finding> {
+        let root = self.tree()?;
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let list = find(&root, &keys).and_then(|it| it.as_array());
+        let list = list.ok_or_else(|| self.finding(&keys.join("."), "this is no list"))?;
+        list.append(input(value));
+        self.becomes(&root)
+    }
+
     fn tree(&self) -> Result<CstRootNode, Finding> {
         CstRootNode::parse(&self.text, &options())
             .map_err(|error| Finding::at(&self.text, error.range().start, "", error.kind().to_string()))

@@ -1,5 +1,6 @@
 //! `gateway run`: be the gateway of this instance, until SIGTERM or Ctrl-C.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use base::Secret;
@@ -113,7 +114,7 @@ fn failed(error: &StartError, command: &str) -> Failure {
             failure.hint(format!("put {} back, or make a new one: {command} setup", path.display()))
         }
         StartError::Unreadable(it) => unreadable(failure, it),
-        StartError::Config { findings, .. } => with_findings(failure, findings)
+        StartError::Config { findings, path } => with_findings(failure, path, findings)
             .hint(format!("correct it there; what is only missing is added by: {command} setup")),
         StartError::Setup(gateway::setup::SetupError::Config(it)) => unreadable(failure, it),
         _ => failure,
@@ -131,9 +132,9 @@ fn start_kind(error: &StartError) -> Kind {
     }
 }
 
-fn with_findings(mut failure: Failure, findings: &[profile::Finding]) -> Failure {
+fn with_findings(mut failure: Failure, path: &Path, findings: &[profile::Finding]) -> Failure {
     for finding in findings {
-        failure.details.push(finding.to_string());
+        failure.details.push(finding.told(path));
     }
     failure
 }

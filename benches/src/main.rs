@@ -11,6 +11,7 @@ mod commands;
 mod fleet;
 mod measures;
 mod model;
+mod soak;
 mod subject;
 
 use std::path::PathBuf;
@@ -22,9 +23,10 @@ use crate::subject::Subject;
 const HELP: &str = "\
 Figures of the release binary, whole processes only.
 
-Usage: cargo run --release -p openclaw-benches -- [--fleet] [--with-original] [--binary PATH] [--quick]
+Usage: cargo run --release -p openclaw-benches -- [--fleet | --soak SECONDS] [--with-original] [--binary PATH] [--quick]
 
   --fleet           the figures of many instances on one host instead
+  --soak SECONDS    one gateway whose config changes every second instead
   --with-original   measure the original beside it: npm `openclaw` on npm `node`, installed into target/original
                     when it is missing (about 1 GB)
   --binary PATH     measure this binary instead of building the product
@@ -36,6 +38,7 @@ fn main() -> Result<()> {
     let mut with_original = false;
     let mut quick = false;
     let mut only_fleet = false;
+    let mut soak = None;
     let mut binary = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -43,6 +46,10 @@ fn main() -> Result<()> {
             "--binary" => binary = Some(PathBuf::from(arguments.next().context("--binary needs a path")?)),
             "--with-original" => with_original = true,
             "--quick" => quick = true,
+            "--soak" => {
+                let seconds = arguments.next().context("--soak needs a number of seconds")?;
+                soak = Some(std::time::Duration::from_secs(seconds.parse()?));
+            }
             "--fleet" => only_fleet = true,
             "--help" | "-h" => {
                 println!("{HELP}");
@@ -58,6 +65,10 @@ fn main() -> Result<()> {
     let ours = Subject::ours(&binary)?;
     let original = if with_original { Some(Subject::original(&root())?) } else { None };
     println!("{}", measures::machine());
+    if let Some(time) = soak {
+        measures::print(&soak::run(&binary, time)?, None);
+        return Ok(());
+    }
     if only_fleet {
         measures::print(&fleet::all(&binary, quick)?, None);
         return Ok(());

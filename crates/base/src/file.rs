@@ -133,15 +133,29 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Renames `path` to `path.1`, which goes: the way a log makes room.
+/// Renames `path` to `path.1`, what had that name to `path.2`, and so on; what is at `path.<kept>` goes. The way a log
+/// makes room. After a crash in the midst of it a number is missing, and nothing else.
 ///
 /// # Errors
-/// When the folder is not writable.
+/// When the folder is not writable; `path` is then where it was.
 #[expect(clippy::disallowed_methods, reason = "the one file that renames onto a path")]
-pub fn put_aside(path: &Path) -> Result<(), FileError> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".1");
-    fs::rename(path, aside).map_err(FileError::of("put aside", path))
+pub fn put_aside(path: &Path, kept: usize) -> Result<(), FileError> {
+    for number in (1..kept).rev() {
+        match fs::rename(aside(path, number), aside(path, number + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(FileError::of("put aside", &aside(path, number))(error));
+            }
+            _ => {}
+        }
+    }
+    fs::rename(path, aside(path, 1)).map_err(FileError::of("put aside", path))
+}
+
+/// What [`put_aside`] calls the file that it put aside so many times ago.
+pub fn aside(path: &Path, number: usize) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
 }
 
 /// Makes a new file of mode 0600 for writing; what is there already, a link included, is an error.
@@ -355,6 +369,22 @@ mod tests {
         let text = |it: &str| fs::read_to_string(at(it).join("x")).expect("read");
         assert_eq!((text("b").as_str(), text("c").as_str(), at("a").exists()), ("one", "two", false));
         assert!(exchange(&at("a"), &at("b")).is_err() && text("b") == "one");
+    }
+
+    #[test]
+    fn what_is_put_aside_moves_on_and_the_oldest_goes() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("a.log");
+        for text in ["1", "2", "3", "4"] {
+            replace(&path, text.as_bytes()).expect("written");
+            put_aside(&path, 2).expect("put aside");
+        }
+        let text = |number| fs::read_to_string(aside(&path, number)).ok();
+        assert_eq!(
+            [text(1).as_deref(), text(2).as_deref(), text(3).as_deref()],
+            [Some("4"), Some("3"), None]
+        );
+        assert!(put_aside(&path, 2).is_err(), "nothing is there");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod file;
+pub mod mask;
 pub mod random;
 pub mod secret;
 pub mod text;

@@ -8,6 +8,7 @@ use crate::commands::completion::CompletionArgs;
 use crate::commands::fleet::FleetArgs;
 use crate::commands::gateway::GatewayArgs;
 use crate::commands::health::HealthArgs;
+use crate::commands::logs::LogsArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::status::StatusArgs;
 use crate::quickstart::QuickstartArgs;
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Health(HealthArgs),
     Agent(AgentArgs),
+    Logs(LogsArgs),
     Fleet(FleetArgs),
     Completion(CompletionArgs),
 }
@@ -79,6 +81,7 @@ impl Command {
             Command::Status(it) => it.json,
             Command::Health(it) => it.json,
             Command::Agent(it) => it.json,
+            Command::Logs(it) => it.reading.json,
             Command::Fleet(it) => it.wants_json(),
             Command::Completion(it) => it.json,
         }

@@ -5,6 +5,7 @@ pub(crate) mod completion;
 pub(crate) mod fleet;
 pub(crate) mod gateway;
 pub(crate) mod health;
+pub(crate) mod logs;
 pub(crate) mod overview;
 pub(crate) mod setup;
 pub(crate) mod status;
@@ -25,6 +26,7 @@ pub(crate) fn run(app: &App, command: Command) -> Result<ExitCode, Failure> {
         Command::Status(args) => status::run(app, &args),
         Command::Health(args) => health::run(app, &args),
         Command::Agent(args) => agent::run(app, &args),
+        Command::Logs(args) => logs::run(app, &args),
         Command::Fleet(args) => fleet::run(app, args),
         Command::Completion(args) => completion::run(app, &args),
     }

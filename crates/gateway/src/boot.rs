@@ -124,9 +124,10 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
 /// # Errors
 /// Says what kept it from starting.
 pub fn run(boot: Boot, say: impl Fn(&str)) -> Result<(), StartError> {
-    let mut ready = claim(&boot, &say)?;
+    let mut ready = claim(&boot, None, &say)?;
     loop {
         let before = ready.parts.force.generation;
+        let log = ready.parts.log.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(system("make a runtime"))?;
         let end = runtime.block_on(serve(ready))?;
@@ -136,7 +137,8 @@ pub fn run(boot: Boot, say: impl Fn(&str)) -> Result<(), StartError> {
             End::Stopped => return Ok(()),
             End::Restart => {
                 let again = Boot { detached: false, ..boot.clone() };
-                ready = claim(&again, &say).or_else(|error| claim::instead(&again, &say, before, error))?;
+                let started = claim(&again, Some(&log), &say);
+                ready = started.or_else(|error| claim::instead(&again, (before, &log), &say, error))?;
             }
         }
     }
@@ -253,7 +255,7 @@ async fn stop(gateway: Arc<Gateway>, end: &End) {
     for name in &overran {
         warn!(task = name, "was cut off: it did not stop in {} s", STOP_BUDGET.as_secs());
     }
-    let folder = gateway.instance.state_dir.clone();
+    let (folder, log) = (gateway.instance.state_dir.clone(), gateway.log.clone());
     match Arc::try_unwrap(gateway) {
         Ok(gateway) => gateway.archive.close(),
         // A task that was cut off holds the rest; the end of the process closes it.
@@ -263,4 +265,5 @@ async fn stop(gateway: Arc<Gateway>, end: &End) {
     // The next start would remove it as well.
     let _ = std::fs::remove_file(control::path(&folder));
     info!("stopped");
+    log.finish();
 }

@@ -22,7 +22,7 @@ pub use found::Found;
 pub use schema::{Key, SecretInput, keys, schema};
 
 use crate::holdings::Holdings;
-use crate::{access, driver, http, models, reload};
+use crate::{access, driver, http, log, models, reload};
 
 /// The whole config.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -41,7 +41,7 @@ pub struct Config {
     pub tools: agent::tools::Settings,
     /// What is written down.
     #[schemars(extend("x-reload" = "hot"))]
-    pub logging: LoggingSection,
+    pub logging: log::Settings,
     /// Variables that are set where the environment does not set them.
     #[schemars(extend("x-reload" = "hot"))]
     pub env: EnvSection,
@@ -83,21 +83,6 @@ pub struct GatewaySection {
     /// What a change of the config does to the gateway that runs.
     #[schemars(extend("x-reload" = "hot"))]
     pub reload: reload::Settings,
-}
-
-/// `logging`.
-#[derive(Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(default)]
-pub struct LoggingSection {
-    /// `silent`, `fatal`, `error`, `warn`, `info`, `debug` or `trace`.
-    #[schemars(extend("enum" = ["silent", "fatal", "error", "warn", "info", "debug", "trace"]))]
-    pub level: String,
-}
-
-impl Default for LoggingSection {
-    fn default() -> Self {
-        Self { level: "info".to_owned() }
-    }
 }
 
 /// `env`: a variable may also stand beside `vars`.
@@ -209,6 +194,8 @@ pub fn read(document: Document, reach: &Reach, ambient: &Ambient) -> Read {
     }
     let mut secrets = resolved.secrets;
     secrets.extend(profile::document::secrets(&value).into_iter().filter_map(|(_, it)| Secret::new(it)));
+    let given = ambient.everything().filter(|(name, _)| profile::document::is_secret(name));
+    secrets.extend(given.filter_map(|(_, it)| Secret::new(it)));
     let holdings = Holdings::of(&value, &ambient);
     let shaped = shape::shape::<Config>(&value);
     for (keys, words) in &shaped.wrong {
@@ -233,6 +220,10 @@ fn put_in(value: &mut Value, ambient: &Ambient, found: &mut Found<'_>) {
     for it in variables::put_in(value, ambient) {
         found.unset(&it.keys, format!("the environment has no variable {}, so this is not set", it.name));
     }
+}
+
+fn keys_below_logging(key: &str) -> Vec<&str> {
+    std::iter::once("logging").chain(key.split('.')).collect()
 }
 
 /// What keeps a gateway from running although each value is of its type.
@@ -267,28 +258,12 @@ fn check(config: &Config, found: &mut Found<'_>) {
     if config.env.shell_env.is_some() {
         found.without_effect(&["env", "shellEnv"]);
     }
-    if let Err(words) = level(&config.logging.level) {
-        found.wrong(&["logging", "level"], words);
+    for (key, words) in config.logging.wrong() {
+        found.wrong(&keys_below_logging(&key), words);
     }
-}
-
-/// The log's level.
-///
-/// # Errors
-/// Names the words that there are.
-pub fn level(word: &str) -> Result<tracing::level_filters::LevelFilter, String> {
-    use tracing::level_filters::LevelFilter;
-    Ok(match word.to_ascii_lowercase().as_str() {
-        "silent" => LevelFilter::OFF,
-        "fatal" | "error" => LevelFilter::ERROR,
-        "warn" => LevelFilter::WARN,
-        "info" => LevelFilter::INFO,
-        "debug" => LevelFilter::DEBUG,
-        "trace" => LevelFilter::TRACE,
-        other => {
-            return Err(format!("is \"{other}\"; use silent, fatal, error, warn, info, debug or trace"));
-        }
-    })
+    for (key, words) in config.logging.unusable_patterns() {
+        found.odd(&keys_below_logging(&key), words);
+    }
 }
 
 impl Config {
@@ -373,5 +348,10 @@ mod tests {
         let key = read.config.models.providers["x"].api_key.as_ref().expect("is set");
         assert_eq!(key.expose(), "o-1");
         assert!(!format!("{read:?}").contains("k-123456"));
+        let hidden: Vec<_> = read.secrets.iter().map(Secret::expose).collect();
+        assert!(
+            hidden.contains(&"k-123456") && hidden.contains(&"o-1"),
+            "what is kept from sight is known by its value"
+        );
     }
 }

@@ -19,7 +19,7 @@ mod http;
 mod keys;
 mod late;
 mod limits;
-mod log;
+pub mod log;
 mod methods;
 mod models;
 mod notify;

@@ -5,6 +5,7 @@ mod chat;
 mod config;
 mod health;
 pub(crate) use health::{known, readiness, sessions_now};
+mod logs;
 mod models;
 mod sessions;
 
@@ -29,7 +30,8 @@ pub(crate) fn table() -> Table {
         // What there is.
         .on::<rpc::sessions::List, _, _>(sessions::list)
         .on::<rpc::models::List, _, _>(models::list)
-        .on::<rpc::config::Get, _, _>(config::get);
+        .on::<rpc::config::Get, _, _>(config::get)
+        .on::<rpc::logs::Tail, _, _>(logs::tail);
     table
 }
 
@@ -37,6 +39,6 @@ pub(crate) fn table() -> Table {
 mod tests {
     #[test]
     fn every_method_stands_once() {
-        assert_eq!(super::table().names().len(), 10);
+        assert_eq!(super::table().names().len(), 11);
     }
 }

@@ -13,6 +13,7 @@ use crate::audience::Audience;
 use crate::force::{Current, Force};
 use crate::late::Late;
 use crate::limits::Attempts;
+use crate::log::Log;
 use crate::models::Models;
 use crate::reload::{self, Reload};
 use crate::runs::Runs;
@@ -24,6 +25,8 @@ pub(crate) struct Gateway {
     pub(crate) instance: Instance,
     /// What surrounds it.
     pub(crate) ambient: Ambient,
+    /// Where it says what happens.
+    pub(crate) log: Log,
     /// The port that it listens on.
     pub(crate) port: u16,
     /// Whether that is so by the command line or the environment, whatever the config says.
@@ -78,6 +81,7 @@ pub(crate) struct Parts {
     pub(crate) instance: Instance,
     pub(crate) ambient: Ambient,
     pub(crate) force: Force,
+    pub(crate) log: Log,
     pub(crate) port: u16,
     pub(crate) is_port_fixed: bool,
     pub(crate) claims: Arc<Mutex<Claims>>,
@@ -96,6 +100,7 @@ impl Gateway {
             instance,
             ambient,
             force,
+            log,
             port,
             is_port_fixed,
             claims,
@@ -119,6 +124,7 @@ impl Gateway {
             models: Models::new(&instance.name),
             instance,
             ambient,
+            log,
             port,
             is_port_fixed,
             archive,

@@ -11,6 +11,7 @@ pub mod error;
 pub mod event;
 pub mod frame;
 pub mod health;
+pub mod logs;
 pub mod models;
 pub mod reload;
 pub mod scope;

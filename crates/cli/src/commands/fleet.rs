@@ -77,7 +77,7 @@ impl FleetArgs {
             FleetCommand::Start(it) => it.which.json,
             FleetCommand::Stop(it) => it.which.json,
             FleetCommand::Restart(it) => it.which.json,
-            FleetCommand::Logs(it) => it.json,
+            FleetCommand::Logs(it) => it.reading.json,
             FleetCommand::Exec(it) => it.json,
             FleetCommand::Repair(it) => it.json,
         }

@@ -81,10 +81,14 @@ fn the_lines_of_several_are_in_the_order_of_time_and_say_whose_they_are() {
     let said = fleet.run(&["logs", "--all", "--json", "--lines", "3"]).success().stdout;
     let lines: Vec<Value> =
         said.lines().map(|it| serde_json::from_str(it).expect("an object a line")).collect();
-    assert_eq!(lines.len(), 3, "{said}");
-    let first =
-        json!({"time": "2026-11-22T10:00:01Z", "instance": "long-b", "text": "[gateway] warning: two"});
-    assert_eq!(lines[0], first);
+    assert_eq!(lines.len(), 5, "{said}");
+    let kinds: Vec<&str> = lines.iter().filter_map(|it| it["type"].as_str()).collect();
+    assert_eq!(kinds, ["meta", "meta", "log", "log", "log"], "{said}");
+    let first = json!({"type": "log", "time": "2026-11-22T10:00:01Z", "level": "warn", "subsystem": "gateway",
+        "message": "two", "raw": "2026-11-22T10:00:01Z [gateway] warning: two", "instance": "long-b"});
+    assert_eq!(lines[2], first);
+    let said = fleet.run(&["logs", "--all", "--level", "warn"]).success().stdout;
+    assert_eq!(said, format!("{}\n", all[1]));
 }
 
 #[test]
@@ -93,9 +97,13 @@ fn what_each_of_them_writes_next_is_told_as_it_comes() {
     let command = |more: &[&str]| {
         fleet.sandbox.command(&[&["fleet", "logs", "--all", "--follow", "--lines", "1"], more].concat())
     };
-    let (plain, json) = (Reading::of(command(&[])), Reading::of(command(&["--json"])));
+    let (plain, as_json) = (Reading::of(command(&[])), Reading::of(command(&["--json"])));
+    for name in ["a", "long-b"] {
+        let about: Value = serde_json::from_str(&as_json.next()).expect("an object a line");
+        assert_eq!((&about["type"], &about["instance"]), (&json!("meta"), &json!(name)));
+    }
     // What was there comes after the watch began.
-    for reading in [&plain, &json] {
+    for reading in [&plain, &as_json] {
         assert!(reading.next().contains("four"));
     }
     for (name, written, second, text) in [
@@ -106,8 +114,9 @@ fn what_each_of_them_writes_next_is_told_as_it_comes() {
         append(&fleet, name, written);
         let time = format!("2026-11-22T10:00:0{second}Z");
         assert_eq!(plain.next(), format!("{time} {name:<6} {text}"));
-        let told: Value = serde_json::from_str(&json.next()).expect("an object a line");
-        assert_eq!(told, serde_json::json!({"time": time, "instance": name, "text": text}));
+        let told: Value = serde_json::from_str(&as_json.next()).expect("an object a line");
+        let told = [&told["time"], &told["instance"], &told["message"]].map(|it| it.as_str().unwrap_or("-"));
+        assert_eq!(told, [&time, name, text.trim_start_matches("[gateway] ")]);
     }
 }
 

@@ -34,6 +34,7 @@ mod fleet_why;
 mod fleet_world;
 mod hello;
 mod isolation;
+mod logs;
 mod quickstart;
 mod real_model;
 mod reload;

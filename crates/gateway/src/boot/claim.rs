@@ -15,13 +15,14 @@ use profile::{Ambient, Claims, Document, Finding, Instance, Plan, control, folde
 use tracing::warn;
 
 use super::{Boot, StartError, ended, note_end, system};
+use crate::VERSION;
 use crate::archive::Archive;
 use crate::config;
 use crate::force::Force;
+use crate::log::{self, Log};
 use crate::reload::{self, Refused};
 use crate::setup::{self, Wishes};
 use crate::state::Parts;
-use crate::{VERSION, log};
 
 /// A gateway that holds all that it needs.
 pub(super) struct Claimed {
@@ -32,7 +33,7 @@ pub(super) struct Claimed {
 }
 
 /// Claims all that the gateway needs, and makes what it lacks.
-pub(super) fn claim(boot: &Boot, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
+pub(super) fn claim(boot: &Boot, before: Option<&Log>, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
     let instance = boot.instance.clone();
     let is_new = !instance.state_dir.exists();
     folder::prepare(&instance.state_dir)?;
@@ -44,9 +45,9 @@ pub(super) fn claim(boot: &Boot, say: &impl Fn(&str)) -> Result<Claimed, StartEr
             base::text::chain(&error)
         ));
     }
-    let before = claims.cut_off().map(|it| it.pid);
-    let prepared = prepare(boot.clone(), claims, None, say);
-    match (&prepared, before) {
+    let cut_off = claims.cut_off().map(|it| it.pid);
+    let prepared = prepare(boot.clone(), claims, (None, before), say);
+    match (&prepared, cut_off) {
         (Err(error), _) => {
             let refusal = ended(How::Refused, &reason(error));
             instance.host.note_refusal(&instance.state_dir, &refusal);
@@ -77,8 +78,8 @@ fn reason(error: &StartError) -> String {
 /// Begins again with the generation that was in force before a restart, since the config of the file does not start.
 pub(super) fn instead(
     boot: &Boot,
+    (generation, before): (Option<u64>, &Log),
     say: &impl Fn(&str),
-    generation: Option<u64>,
     error: StartError,
 ) -> Result<Claimed, StartError> {
     if generation.is_none() {
@@ -87,7 +88,7 @@ pub(super) fn instead(
     warn!("{}: the gateway begins again with the config before", reason(&error));
     let mut claims = Claims::new(&boot.instance.host.claims(), &boot.instance.name, &boot.instance.state_dir);
     claims.take_folder()?;
-    prepare(boot.clone(), claims, Some(reason(&error)), say)
+    prepare(boot.clone(), claims, (Some(reason(&error)), Some(before)), say)
 }
 
 /// All that follows the state folder's lock. `instead` is why the last accepted config is
@@ -95,7 +96,7 @@ pub(super) fn instead(
 fn prepare(
     boot: Boot,
     mut claims: Claims,
-    instead: Option<String>,
+    (instead, before): (Option<String>, Option<&Log>),
     say: &impl Fn(&str),
 ) -> Result<Claimed, StartError> {
     let chosen = match instead {
@@ -119,11 +120,7 @@ fn prepare(
     }
     force.holdings.needed(force.workspace.clone()).try_for_each(|it| claims.take(it))?;
     let control = control::listen(&instance.state_dir).map_err(system("listen on the control socket"))?;
-    let level = config::level(log_level.as_deref().unwrap_or(&force.config.logging.level));
-    let level = level.unwrap_or(tracing::level_filters::LevelFilter::INFO);
-    if let Err(error) = log::begin(&instance.state_dir, level) {
-        say(&format!("there is no log file: {}", base::text::chain(&error)));
-    }
+    let log = begin_log(&instance, &ambient, &force, (log_level.as_deref(), before), say);
     if let Some(it) = &refused {
         warn!("{}", it.problem());
     }
@@ -139,8 +136,19 @@ fn prepare(
     let archive = Archive::new(&instance.state_dir).map_err(system("start the store's thread"))?;
     let is_port_fixed = wished.is_some();
     let claims = Arc::new(Mutex::new(claims));
-    let parts =
-        Parts { instance, ambient, force, port, is_port_fixed, claims, archive, conflicts, refused, token };
+    let parts = Parts {
+        instance,
+        ambient,
+        force,
+        log,
+        port,
+        is_port_fixed,
+        claims,
+        archive,
+        conflicts,
+        refused,
+        token,
+    };
     Ok(Claimed { parts, sockets, control, detached })
 }
 
@@ -208,6 +216,31 @@ fn why(error: &StartError) -> Vec<String> {
         StartError::ConfigGone(_) => vec!["it is gone".to_owned()],
         other => vec![base::text::chain(other)],
     }
+}
+
+/// Begins the log, or goes on with that of the process. What its settings ask for in vain is the first that it says.
+fn begin_log(
+    instance: &Instance,
+    ambient: &Ambient,
+    force: &Force,
+    (level, before): (Option<&str>, Option<&Log>),
+    say: &impl Fn(&str),
+) -> Log {
+    if let Some(log) = before {
+        log.apply(&force.config.logging, &force.secrets);
+        return log.clone();
+    }
+    let level = level.or_else(|| ambient.var("OPENCLAW_LOG_LEVEL"));
+    let (log, wrong) =
+        log::begin(log::Start { instance, ambient, level }, &force.config.logging, &force.secrets);
+    for (key, words) in wrong {
+        if key.is_empty() {
+            say(&words);
+        } else {
+            warn!("config: logging.{key}: {words}");
+        }
+    }
+    log
 }
 
 /// The config alone: it is there, parses, says nothing that is wrong, and has a secret.

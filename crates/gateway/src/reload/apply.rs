@@ -36,6 +36,7 @@ pub(super) fn swap(gateway: &Gateway, mut force: Force) -> Result<(), String> {
     if let Err(error) = gateway.instance.host.write(&record) {
         warn!("the instance cannot be recorded for others to see: {}", base::text::chain(&error));
     }
+    gateway.log.apply(&force.config.logging, &force.secrets);
     gateway.obey(force);
     gateway.note_conflicts(conflicts);
     gateway.models.forget();

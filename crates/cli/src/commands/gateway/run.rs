@@ -60,7 +60,7 @@ pub(crate) fn run(app: &App, args: RunArgs) -> Result<ExitCode, Failure> {
         // It fails where the process leads a session already, which is what is wanted.
         let _ = rustix::process::setsid();
     }
-    if let Some(Err(words)) = app.log_level.as_deref().map(gateway::config::level) {
+    if let Some(Err(words)) = app.log_level.as_deref().map(gateway::log::level) {
         return Err(Failure::new(Kind::Usage, format!("--log-level {words}")));
     }
     let token = match args.token {

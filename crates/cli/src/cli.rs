@@ -5,10 +5,12 @@ use profile::Selection;
 
 use crate::commands::agent::AgentArgs;
 use crate::commands::completion::CompletionArgs;
+use crate::commands::doctor::DoctorArgs;
 use crate::commands::fleet::FleetArgs;
 use crate::commands::gateway::GatewayArgs;
 use crate::commands::health::HealthArgs;
 use crate::commands::logs::LogsArgs;
+use crate::commands::security::SecurityArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::status::StatusArgs;
 use crate::quickstart::QuickstartArgs;
@@ -58,6 +60,8 @@ pub(crate) enum Command {
     Gateway(GatewayArgs),
     Status(StatusArgs),
     Health(HealthArgs),
+    Doctor(DoctorArgs),
+    Security(SecurityArgs),
     Agent(AgentArgs),
     Logs(LogsArgs),
     Fleet(FleetArgs),
@@ -80,6 +84,8 @@ impl Command {
             Command::Gateway(it) => it.wants_json(),
             Command::Status(it) => it.json,
             Command::Health(it) => it.json,
+            Command::Doctor(it) => it.json,
+            Command::Security(it) => it.wants_json(),
             Command::Agent(it) => it.json,
             Command::Logs(it) => it.reading.json,
             Command::Fleet(it) => it.wants_json(),

@@ -194,7 +194,8 @@ fn lost(error: &tungstenite::Error, patience: Duration) -> NoAnswer {
     }
 }
 
-fn introduction() -> ConnectParams {
+/// How a command introduces itself; without any credential.
+pub(crate) fn introduction() -> ConnectParams {
     ConnectParams {
         min_protocol: VERSIONS.0,
         max_protocol: VERSIONS.1,

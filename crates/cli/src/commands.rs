@@ -2,11 +2,13 @@
 
 pub(crate) mod agent;
 pub(crate) mod completion;
+pub(crate) mod doctor;
 pub(crate) mod fleet;
 pub(crate) mod gateway;
 pub(crate) mod health;
 pub(crate) mod logs;
 pub(crate) mod overview;
+pub(crate) mod security;
 pub(crate) mod setup;
 pub(crate) mod status;
 
@@ -25,6 +27,8 @@ pub(crate) fn run(app: &App, command: Command) -> Result<ExitCode, Failure> {
         Command::Gateway(args) => gateway::run(app, args),
         Command::Status(args) => status::run(app, &args),
         Command::Health(args) => health::run(app, &args),
+        Command::Doctor(args) => doctor::run(app, &args),
+        Command::Security(args) => security::run(app, &args),
         Command::Agent(args) => agent::run(app, &args),
         Command::Logs(args) => logs::run(app, &args),
         Command::Fleet(args) => fleet::run(app, args),

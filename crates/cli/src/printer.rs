@@ -93,8 +93,10 @@ impl Printer {
     /// Names and values, one pair a line.
     pub(crate) fn facts(self, facts: &[(&str, String)]) {
         let widest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        let on_terminal = io::stdout().is_terminal();
         for (name, value) in facts {
             let name = self.paint(Tone::Faint, &format!("{name:<widest$}"));
+            let value = if on_terminal { hung(value, width().into(), widest + 2) } else { value.clone() };
             self.line(&format!("{name}  {value}"));
         }
     }
@@ -149,6 +151,13 @@ impl Printer {
     /// a program reads, it stays one line.
     pub(crate) fn folded(self, text: &str) -> String {
         if io::stdout().is_terminal() { fold(text, width().into()) } else { text.to_owned() }
+    }
+
+    /// A line of data that is set in, broken between words where it is longer than the terminal is wide.
+    pub(crate) fn set_in(self, indent: usize, text: &str) {
+        let on_terminal = io::stdout().is_terminal();
+        let text = if on_terminal { hung(text, width().into(), indent) } else { text.to_owned() };
+        self.line(&format!("{}{text}", " ".repeat(indent)));
     }
 
     /// A text in a tone, where there are colours.
@@ -243,6 +252,28 @@ fn fold(text: &str, width: usize) -> String {
     folded
 }
 
+/// A text that begins in the column `indent`, broken between words, further lines below its begin.
+fn hung(text: &str, width: usize, indent: usize) -> String {
+    let below = if indent * 2 > width { 2 } else { indent };
+    let mut hung = String::new();
+    let mut used = indent;
+    for word in text.split(' ') {
+        let wide = columns(word);
+        let is_first = hung.is_empty();
+        if !is_first && used + 1 + wide > width {
+            hung.push('\n');
+            hung.push_str(&" ".repeat(below));
+            used = below;
+        } else if !is_first {
+            hung.push(' ');
+            used += 1;
+        }
+        hung.push_str(word);
+        used += wide;
+    }
+    hung
+}
+
 fn width() -> u16 {
     let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |it| it.ws_col);
     if columns == 0 { WIDTH } else { columns }
@@ -263,6 +294,18 @@ mod tests {
             (" ready", " ready".to_owned()),
         ] {
             assert_eq!(painted(line, names, &["NAME", "STATE", "X"], &rows), expected);
+        }
+    }
+
+    #[test]
+    fn a_fact_that_is_long_goes_on_below_its_begin() {
+        for (text, width, indent, expected) in [
+            ("one two", 20, 6, "one two"),
+            ("one two three", 14, 6, "one two\n      three"),
+            ("one two three", 14, 10, "one\n  two three"),
+            ("\u{1b}[1mone\u{1b}[0m two", 13, 6, "\u{1b}[1mone\u{1b}[0m two"),
+        ] {
+            assert_eq!(hung(text, width, indent), expected);
         }
     }
 

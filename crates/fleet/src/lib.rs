@@ -3,7 +3,9 @@
 //! Nothing here needs a running gateway or a valid config. What only a gateway may touch is read, never written,
 //! unless its lock is held.
 
+pub mod audit;
 pub mod clone;
+pub mod doctor;
 pub mod import;
 pub mod logs;
 pub mod look;

@@ -98,13 +98,14 @@ impl Gateway {
             self.force().config.agents.defaults.model.as_ref().and_then(|it| it.primary()).map(str::to_owned);
         if let Some(name) = named {
             let source = "agents.defaults.model in the config".to_owned();
-            return ModelStatus { primary: name, source, configured: true };
+            return ModelStatus { primary: name, source, configured: true, reach: None };
         }
-        let known = self.models.remembered().or_else(|| self.keyed_model());
+        let known =
+            self.models.remembered().or_else(|| keyed_model(&self.force().config, &self.force().ambient));
         let choice = known.unwrap_or_else(|| self.models.offline());
         let (primary, configured) = (choice.name(), choice.is_configured());
         let unsure = if configured { "" } else { "; local servers are looked for at the next message" };
-        ModelStatus { primary, source: format!("{}{unsure}", choice.source), configured }
+        ModelStatus { primary, source: format!("{}{unsure}", choice.source), configured, reach: None }
     }
 
     /// `provider/model`, by the config or by the vendors that are known.
@@ -120,41 +121,18 @@ impl Gateway {
         if id == OFFLINE {
             return Ok(Choice { source: source.to_owned(), ..self.models.offline() });
         }
-        let provider = self.provider(id).ok_or_else(|| {
+        let force = self.force();
+        let provider = provider(id, &force.config, &force.ambient).ok_or_else(|| {
             Refusal::invalid(format!(
                 "there is no provider \"{id}\" ({source}): add models.providers.{id}.baseUrl to {}",
                 self.instance.config_path.display()
             ))
-        })??;
-        let force = self.force();
+        })?;
+        let provider = provider.map_err(Refusal::invalid)?;
         let section = force.config.models.providers.get(id);
         let window = section.and_then(|it| it.models.iter().find(|it| it.id == model)?.context_window);
         let context_tokens = window.and_then(|it| usize::try_from(it).ok());
         Ok(Choice { provider, model: model.to_owned(), source: source.to_owned(), context_tokens })
-    }
-
-    /// A provider by the name in front of the slash.
-    fn provider(&self, id: &str) -> Option<Result<Arc<dyn Provider>, Refusal>> {
-        let force = self.force();
-        let section = force.config.models.providers.get(id);
-        if let Some(api) = section.and_then(ProviderSettings::unspoken) {
-            let words =
-                format!("models.providers.{id}.api is \"{api}\"; this version speaks \"openai-completions\"");
-            return Some(Err(Refusal::invalid(words)));
-        }
-        let settings = match (section, vendors::by_id(id)) {
-            (Some(ProviderSettings { base_url: Some(url), api_key, .. }), _) => {
-                Settings::new(id, url, api_key.clone())
-            }
-            (section, Some(vendor)) => {
-                let configured = section.and_then(|it| it.api_key.clone());
-                let url = base_url(vendor.id, &force.ambient).unwrap_or(vendor.base_url);
-                Settings::new(id, url, configured.or_else(|| force.ambient.secret(vendor.key_name)))
-            }
-            (_, None) => return None,
-        };
-        let provider = OpenAiChat::new(settings).map(|it| Arc::new(it) as Arc<dyn Provider>);
-        Some(provider.map_err(|error| Refusal::invalid(format!("models.providers.{id}.baseUrl: {error}"))))
     }
 
     /// Where nothing is named: a provider of the config with a model, a key in the environment, a server on
@@ -164,55 +142,83 @@ impl Gateway {
         if let Some(choice) = self.models.remembered() {
             return choice;
         }
-        let choice = match self.configured_model(&self.force().config) {
-            Some(choice) => Some(choice),
-            None => match self.keyed_model() {
-                Some(choice) => Some(choice),
-                None => self.local_model().await,
-            },
-        };
+        let force = self.force();
+        let choice = unnamed_model(&force.config, &force.ambient).await;
         let Some(choice) = choice else { return self.models.offline() };
         info!(model = choice.name(), source = choice.source, "model found");
         self.models.remember(&choice);
         choice
     }
+}
 
-    fn configured_model(&self, config: &Config) -> Option<Choice> {
-        config.models.providers.iter().find_map(|(id, section)| {
-            let model = section.models.first()?;
-            let provider = self.provider(id)?.ok()?;
-            let context_tokens = model.context_window.and_then(|it| usize::try_from(it).ok());
-            let source = format!("models.providers.{id} in the config");
-            Some(Choice { provider, model: model.id.clone(), source, context_tokens })
-        })
+/// A provider by the name in front of the slash, or why what the config says of it is none.
+pub(crate) fn provider(
+    id: &str,
+    config: &Config,
+    ambient: &Ambient,
+) -> Option<Result<Arc<dyn Provider>, String>> {
+    let section = config.models.providers.get(id);
+    if let Some(api) = section.and_then(ProviderSettings::unspoken) {
+        return Some(Err(format!(
+            "models.providers.{id}.api is \"{api}\"; this version speaks \"openai-completions\""
+        )));
     }
-
-    /// A vendor whose key is in the environment. An address without a key is looked for later, as a server.
-    fn keyed_model(&self) -> Option<Choice> {
-        let force = self.force();
-        vendors::HOSTED.iter().find_map(|vendor| {
-            force.ambient.var(vendor.key_name)?;
-            // Behind an address of the person's own, the vendor's default model may be unknown.
-            if base_url(vendor.id, &force.ambient).is_some() {
-                return None;
-            }
-            let provider = self.provider(vendor.id)?.ok()?;
-            let source = format!("{} in the environment", vendor.key_name);
-            Some(Choice { provider, model: vendor.default_model.to_owned(), source, context_tokens: None })
-        })
-    }
-
-    async fn local_model(&self) -> Option<Choice> {
-        let force = self.force();
-        if let Some(url) = force.ambient.var(BASE_URL) {
-            let settings = Settings::new("openai", url, force.ambient.secret("OPENAI_API_KEY"));
-            let models = vendors::probe(settings.clone()).await.ok()?;
-            return served(settings, &models, format!("{BASE_URL} in the environment"));
+    let settings = match (section, vendors::by_id(id)) {
+        (Some(ProviderSettings { base_url: Some(url), api_key, .. }), _) => {
+            Settings::new(id, url, api_key.clone())
         }
-        let (settings, models) = vendors::local().await?;
-        let source = format!("a local server at {}", settings.base_url);
-        served(settings, &models, source)
+        (section, Some(vendor)) => {
+            let configured = section.and_then(|it| it.api_key.clone());
+            let url = base_url(vendor.id, ambient).unwrap_or(vendor.base_url);
+            Settings::new(id, url, configured.or_else(|| ambient.secret(vendor.key_name)))
+        }
+        (_, None) => return None,
+    };
+    let provider = OpenAiChat::new(settings).map(|it| Arc::new(it) as Arc<dyn Provider>);
+    Some(provider.map_err(|error| format!("models.providers.{id}.baseUrl: {error}")))
+}
+
+/// What is found where the config names no model.
+pub(crate) async fn unnamed_model(config: &Config, ambient: &Ambient) -> Option<Choice> {
+    match configured_model(config, ambient).or_else(|| keyed_model(config, ambient)) {
+        Some(choice) => Some(choice),
+        None => local_model(ambient).await,
     }
+}
+
+fn configured_model(config: &Config, ambient: &Ambient) -> Option<Choice> {
+    config.models.providers.iter().find_map(|(id, section)| {
+        let model = section.models.first()?;
+        let provider = provider(id, config, ambient)?.ok()?;
+        let context_tokens = model.context_window.and_then(|it| usize::try_from(it).ok());
+        let source = format!("models.providers.{id} in the config");
+        Some(Choice { provider, model: model.id.clone(), source, context_tokens })
+    })
+}
+
+/// A vendor whose key is in the environment. An address without a key is looked for later, as a server.
+fn keyed_model(config: &Config, ambient: &Ambient) -> Option<Choice> {
+    vendors::HOSTED.iter().find_map(|vendor| {
+        ambient.var(vendor.key_name)?;
+        // Behind an address of the person's own, the vendor's default model may be unknown.
+        if base_url(vendor.id, ambient).is_some() {
+            return None;
+        }
+        let provider = provider(vendor.id, config, ambient)?.ok()?;
+        let source = format!("{} in the environment", vendor.key_name);
+        Some(Choice { provider, model: vendor.default_model.to_owned(), source, context_tokens: None })
+    })
+}
+
+async fn local_model(ambient: &Ambient) -> Option<Choice> {
+    if let Some(url) = ambient.var(BASE_URL) {
+        let settings = Settings::new("openai", url, ambient.secret("OPENAI_API_KEY"));
+        let models = vendors::probe(settings.clone()).await.ok()?;
+        return served(settings, &models, format!("{BASE_URL} in the environment"));
+    }
+    let (settings, models) = vendors::local().await?;
+    let source = format!("a local server at {}", settings.base_url);
+    served(settings, &models, source)
 }
 
 /// The first model that a server has.

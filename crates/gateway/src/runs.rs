@@ -1,6 +1,7 @@
 //! Turns that were asked for: accepted once they are on disk, one at a time in a session, known by their key.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -92,6 +93,8 @@ pub(crate) struct Runs {
     over: Mutex<VecDeque<(String, Arc<Ended>)>>,
     /// Told when the last turn under way has ended.
     idle: Notify,
+    /// Unix milliseconds; 0 while nothing came in.
+    received_at: AtomicU64,
 }
 
 impl Run {
@@ -159,6 +162,11 @@ impl Runs {
         self.idle.notified().await;
     }
 
+    /// When something was last asked for since the start, in Unix milliseconds.
+    pub(crate) fn received_at(&self) -> Option<u64> {
+        Some(self.received_at.load(Ordering::Relaxed)).filter(|it| *it > 0)
+    }
+
     /// How a turn that was not long ago ended.
     pub(crate) fn over(&self, run_id: &str) -> Option<Arc<Ended>> {
         lock(&self.over).iter().find(|(id, _)| id == run_id).map(|(_, it)| it.clone())
@@ -221,6 +229,7 @@ impl Gateway {
             text: Mutex::default(),
             ask,
         });
+        self.runs.received_at.store(accepted_at, Ordering::Relaxed);
         // Known before it is on disk: a second request with the same key meanwhile is the same request.
         lock(&self.runs.active).insert(run.ask.run_id.clone(), run.clone());
         let (told, stored) = oneshot::channel();

@@ -150,6 +150,9 @@ pub struct StatusParams {
     /// Whether `channelSummary` is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_channel_summary: Option<bool>,
+    /// Whether the model is asked whether it answers; this takes as long as the model does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deep: bool,
 }
 
 /// `payload` of `status`.
@@ -176,9 +179,32 @@ pub struct StatusReply {
     pub active_runs: u64,
     /// The conversations.
     pub sessions: SessionsStatus,
+    /// The ways by which messages come in.
+    #[serde(default)]
+    pub channels: Vec<ChannelStatus>,
+    /// What is wrong, for people, `conflicts` included.
+    #[serde(default)]
+    pub problems: Vec<String>,
+    /// What is not used here because another instance holds it.
+    #[serde(default)]
+    pub conflicts: Vec<String>,
     /// The config that is in force, and what became of the last change.
     #[serde(default)]
     pub config: ConfigStatus,
+}
+
+/// One way by which messages come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelStatus {
+    /// Its id, such as `webchat`.
+    pub id: String,
+    /// For people.
+    pub label: String,
+    /// Whether messages can come in.
+    pub connected: bool,
+    /// Unix milliseconds of the last thing that came in since the gateway was started.
+    pub last_received_at: Option<u64>,
 }
 
 /// The config that is in force, and what became of the last change.
@@ -208,6 +234,22 @@ pub struct ModelStatus {
     pub source: String,
     /// False while nothing but the built-in offline model is there.
     pub configured: bool,
+    /// Whether it answers; only where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<ModelReach>,
+}
+
+/// Whether a model's provider answers, and takes the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelReach {
+    /// Whether it does.
+    pub ok: bool,
+    /// How long that took.
+    pub latency_ms: u64,
+    /// Why it does not, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// The conversations.

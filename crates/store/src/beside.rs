@@ -27,6 +27,8 @@ use crate::{FILE, StoreError, open};
 const LOGS: [&str; 2] = ["-wal", "-journal"];
 /// How often a file without a log is read anew because a gateway came and changed it meanwhile.
 const ATTEMPTS: usize = 5;
+/// How many complaints about a damaged file are listed.
+const COMPLAINTS: usize = 5;
 /// Readers wait only for one who repairs the log after a crash.
 const BUSY: Duration = Duration::from_secs(2);
 
@@ -69,6 +71,23 @@ pub fn count_sessions(folder: &Path) -> Result<Option<u64>, StoreError> {
     read(folder, what, |connection, path| {
         let count = connection.query_row("SELECT count(*) FROM sessions", [], |row| row.get::<_, i64>(0));
         count.map(|it| u64::try_from(it).unwrap_or_default()).map_err(of(what, path))
+    })
+}
+
+/// What SQLite finds wrong in the database in `folder`, at most a few lines of it; empty where it is sound, `None` when
+/// there is no database. `thorough` compares every index with its table as well, which takes several times as long.
+///
+/// # Errors
+/// Refuses what [`Store::open`](crate::Store::open) refuses; damage so bad that nothing can be read is an error too.
+pub fn examine(folder: &Path, thorough: bool) -> Result<Option<Vec<String>>, StoreError> {
+    let what = "examine the database";
+    let question =
+        format!("PRAGMA {}({COMPLAINTS})", if thorough { "integrity_check" } else { "quick_check" });
+    read(folder, what, |connection, path| {
+        let mut statement = connection.prepare(&question).map_err(of(what, path))?;
+        let rows = statement.query_map([], |row| row.get::<_, String>(0)).map_err(of(what, path))?;
+        let said = rows.collect::<Result<Vec<_>, _>>().map_err(of(what, path))?;
+        Ok(said.into_iter().filter(|it| it != "ok").collect())
     })
 }
 
@@ -271,5 +290,28 @@ mod tests {
         assert!(matches!(copy_to(folder.path(), &to), Err(StoreError::Foreign { .. })));
         assert!(matches!(count_sessions(folder.path()), Err(StoreError::Foreign { .. })));
         assert_eq!((tree(folder.path()).len(), tree(elsewhere.path()).len()), (1, 0));
+    }
+
+    #[test]
+    fn a_sound_file_has_nothing_wrong_and_a_damaged_one_is_found_and_left_as_it_is() {
+        let home = folder();
+        assert_eq!(examine(home.path(), true).expect("looked"), None);
+        let mut store = Store::open(home.path()).expect("opens");
+        add(&mut store, 300, "s");
+        assert_eq!(examine(home.path(), false).expect("looked"), Some(Vec::new()), "beside its owner");
+        drop(store);
+        assert_eq!(examine(home.path(), true).expect("looked"), Some(Vec::new()));
+        let path = home.path().join(FILE);
+        let mut bytes = fs::read(&path).expect("read");
+        let half = bytes.len() / 2;
+        bytes[half..].fill(0x5a);
+        file::replace(&path, &bytes).expect("written");
+        let before = tree(home.path());
+        let found = examine(home.path(), false);
+        assert!(
+            !matches!(found, Ok(None)) && found.as_ref().is_ok_and(|it| it != &Some(Vec::new()))
+                || found.is_err()
+        );
+        assert_eq!(tree(home.path()), before);
     }
 }

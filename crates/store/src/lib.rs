@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-pub use beside::{copy_to, count_sessions};
+pub use beside::{copy_to, count_sessions, examine};
 pub use error::StoreError;
 pub use import::{ImportOutcome, NewRecord, NewSession};
 pub use runs::{Accepted, NewRun, Run, RunEnd, RunStatus};

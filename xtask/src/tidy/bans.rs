@@ -10,6 +10,7 @@ const TOOLS: &[&str] = &["testkit", "xtask", "benches"];
 /// The only files of the cli that may know the daemon; every other command talks to it over the socket.
 const CLI_FILES_WITH_GATEWAY: &[&str] = &[
     "crates/cli/src/complete/values.rs",
+    "crates/cli/src/commands/doctor/given.rs",
     "crates/cli/src/commands/fleet/create.rs",
     "crates/cli/src/commands/fleet/import.rs",
     "crates/cli/src/commands/fleet/process.rs",

@@ -11,7 +11,7 @@ mod ls;
 mod ports;
 mod process;
 mod repair;
-mod snapshot;
+pub(crate) mod snapshot;
 mod why;
 
 use std::process::ExitCode;

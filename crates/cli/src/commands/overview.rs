@@ -34,9 +34,14 @@ pub(crate) struct Up {
     pub(crate) host: String,
 }
 
-/// Looks.
+/// Looks, without asking any model.
 pub(crate) fn look(instance: &Instance, patience: Duration) -> Overview {
-    let gateway = ask(instance, patience);
+    look_at(instance, patience, false)
+}
+
+/// Looks; `deep` has the gateway ask its model whether it answers. Takes no longer than the patience in all.
+pub(crate) fn look_at(instance: &Instance, patience: Duration, deep: bool) -> Overview {
+    let gateway = ask(instance, patience, deep);
     let (document, config) = match Document::load(&instance.config_path) {
         Ok(it) => (Some(it), Vec::new()),
         Err(Unreadable::Missing(_)) => (None, Vec::new()),
@@ -64,12 +69,14 @@ fn is_own(instance: &Instance, listener: &Listener) -> bool {
     holder.is_some() && listener.pid == holder
 }
 
-fn ask(instance: &Instance, patience: Duration) -> Result<Up, NoAnswer> {
+fn ask(instance: &Instance, patience: Duration, deep: bool) -> Result<Up, NoAnswer> {
     let began = Instant::now();
     let mut client = Client::connect(&instance.state_dir, patience)?;
     let latency = began.elapsed();
     let host = client.hello().server.host.clone();
-    let status = client.call::<Status>(&StatusParams::default())?;
+    let left = patience.checked_sub(began.elapsed()).filter(|it| !it.is_zero());
+    client.set_patience(left.ok_or(NoAnswer::Deaf(patience))?);
+    let status = client.call::<Status>(&StatusParams { deep, ..StatusParams::default() })?;
     Ok(Up { status, latency, host })
 }
 

@@ -276,21 +276,22 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_an_instance_are_those_of_its_file_and_no_values() {
+    fn the_keys_are_those_that_are_obeyed_and_those_of_the_file_and_no_values() {
         let home = tempfile::tempdir().expect("a folder");
         let home_text = home.path().to_str().expect("Unicode");
         let ambient = Ambient::of(&[("HOME", home_text)], std::path::Path::new("/"));
         let instance = Instance::of_profile(&ambient, None).expect("a home");
         base::file::private_folder(&instance.state_dir).expect("made");
-        let text = b"{ gateway: { auth: { token: 'hush', }, }, }";
+        let text = b"{ gateway: { auth: { token: 'hush', }, own: 1, }, }";
         base::file::replace(&instance.config_path, text).expect("written");
         let world = World::new(ambient, Chosen::default());
         let found = |begun: &str| {
             let found = world.candidates(Kind::ConfigKey, OsStr::new(begun));
             found.iter().map(|it| it.get_value().to_string_lossy().into_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(found(""), ["gateway", "gateway.auth", "gateway.auth.token"]);
-        assert_eq!(found("gateway.a"), ["gateway.auth", "gateway.auth.token"]);
+        let obeyed = ["gateway.auth", "gateway.auth.mode", "gateway.auth.password", "gateway.auth.token"];
+        assert_eq!(found("gateway.a"), obeyed);
+        assert_eq!(found("gateway.o"), ["gateway.own"]);
         assert!(found("hush").is_empty());
     }
 

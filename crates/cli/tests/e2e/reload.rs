@@ -78,7 +78,7 @@ fn whoever_came_in_by_the_old_secret_has_to_go() {
     let mut person = Person::with("another-token-of-the-test", &scene);
     edit(&scene, |it| {
         it["gateway"]["auth"]["token"] = json!("another-token-of-the-test");
-        it["logging"] = json!({"level": "warn"});
+        it["tools"] = json!({"deny": ["exec"]});
     });
     scene.gateway.wait_log("config in force generation=3");
     assert!(person.0.request("health", json!({})).is_ok());

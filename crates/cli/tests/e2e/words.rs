@@ -89,7 +89,7 @@ fn help_names_the_commands_that_there_are_and_no_other() {
     for args in [&["--help"][..], &["-h"], &["gateway", "--help"]] {
         let help = sandbox.run(args).success();
         assert!(help.stderr.is_empty() && help.stdout.contains("Examples:"), "{help}");
-        for absent in ["browser", "onboard", "install", "--exit-with-parent"] {
+        for absent in ["browser", "install", "--exit-with-parent"] {
             assert!(!help.stdout.contains(absent), "{absent}: {help}");
         }
     }

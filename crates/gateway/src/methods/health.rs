@@ -4,14 +4,15 @@ use agent::DEFAULT_AGENT;
 use base::clock;
 use protocol::Refusal;
 use protocol::health::{
-    AgentHealth, ConfigStatus, HealthParams, HealthReply, Readiness, RecentSession, SessionsHealth,
-    SessionsStatus, StatusParams, StatusReply,
+    AgentHealth, ChannelStatus, ConfigStatus, HealthParams, HealthReply, Readiness, RecentSession,
+    SessionsHealth, SessionsStatus, StatusParams, StatusReply,
 };
 use serde_json::{Map, Value, json};
 use store::SessionQuery;
 
 use super::sessions;
 use crate::VERSION;
+use crate::reach;
 use crate::state::Gateway;
 use crate::table::Caller;
 
@@ -105,9 +106,12 @@ fn config_status(gateway: &Gateway) -> ConfigStatus {
     }
 }
 
-pub(super) async fn status(caller: Caller, _: StatusParams) -> Result<StatusReply, Refusal> {
+pub(super) async fn status(caller: Caller, params: StatusParams) -> Result<StatusReply, Refusal> {
     let gateway = &caller.gateway;
-    let model = gateway.model_status();
+    let mut model = gateway.model_status();
+    if params.deep {
+        model.reach = reach::of_choice(gateway).await;
+    }
     let query = SessionQuery { limit: RECENT, ..SessionQuery::default() };
     let page = gateway.archive.with(move |store| store.sessions(&query)).await;
     let page = page.map_err(|error| gateway.store_refusal("the conversations were not read", &error))?;
@@ -133,5 +137,13 @@ pub(super) async fn status(caller: Caller, _: StatusParams) -> Result<StatusRepl
         config: config_status(gateway),
         connections: gateway.audience.count() as u64,
         active_runs: gateway.runs.count() as u64,
+        channels: vec![ChannelStatus {
+            id: "webchat".to_owned(),
+            label: "WebChat".to_owned(),
+            connected: true,
+            last_received_at: gateway.runs.received_at(),
+        }],
+        problems: gateway.problems(),
+        conflicts: gateway.conflicts(),
     })
 }

@@ -115,7 +115,7 @@ pub(super) fn take(app: &App, args: &SnapshotArgs) -> Result<ExitCode, Failure> 
 }
 
 /// Takes a snapshot of an instance to a file.
-pub(super) fn take_to(
+pub(crate) fn take_to(
     app: &App,
     instance: &Instance,
     to: &Path,
@@ -130,7 +130,7 @@ pub(super) fn take_to(
 
 /// A file that is yet to be made, for a snapshot taken now: `NAME-DATE-TIME.tar.gz`, with a number behind the time
 /// where there is one of the same second. `place` says where a name is.
-pub(super) fn new_file(instance: &str, place: impl Fn(&str) -> PathBuf) -> PathBuf {
+pub(crate) fn new_file(instance: &str, place: impl Fn(&str) -> PathBuf) -> PathBuf {
     let time: String = clock::rfc3339(clock::now_ms()).chars().filter(char::is_ascii_alphanumeric).collect();
     let stem = format!("{instance}-{}", time.trim_end_matches('Z').replace('T', "-"));
     let numbered = (2..).map(|it: u32| format!("{stem}-{it}"));

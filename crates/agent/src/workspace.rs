@@ -7,17 +7,26 @@ use std::path::Path;
 use base::file::{self, FileError};
 
 /// The files that are made in a new workspace, with their first text. What stands there already is kept.
-const BOOTSTRAP: [(&str, &str); 6] = [
-    (
-        "AGENTS.md",
-        "# How to work here\n\nThis folder is your workspace. Answer briefly. Use the tools when facts are in \
-         files or commands; say so when something failed. Ask before you delete or send anything.\n",
-    ),
-    ("SOUL.md", "# Character\n\nHelpful, plain, honest about what you do not know.\n"),
-    ("IDENTITY.md", "# Identity\n\n- Name: Assistant\n"),
-    ("USER.md", "# The person you work for\n\nUnknown so far.\n"),
-    ("TOOLS.md", "# Notes on tools\n\nNone yet.\n"),
-    ("MEMORY.md", "# Memory\n\nNothing yet.\n"),
+const STANDARD: [(&str, &str); 6] = [
+    ("AGENTS.md", include_str!("workspace/AGENTS.md")),
+    ("SOUL.md", include_str!("workspace/SOUL.md")),
+    ("IDENTITY.md", include_str!("workspace/IDENTITY.md")),
+    ("USER.md", include_str!("workspace/USER.md")),
+    ("TOOLS.md", include_str!("workspace/TOOLS.md")),
+    ("HEARTBEAT.md", include_str!("workspace/HEARTBEAT.md")),
+];
+/// What an agent does once, in a workspace in which nothing stood before, and then removes.
+const FIRST: (&str, &str) = ("BOOTSTRAP.md", include_str!("workspace/BOOTSTRAP.md"));
+/// What goes into the context, in this order. The memory is the agent's own: nobody makes it.
+const READ: [&str; 8] = [
+    "AGENTS.md",
+    "SOUL.md",
+    "IDENTITY.md",
+    "USER.md",
+    "TOOLS.md",
+    "HEARTBEAT.md",
+    "BOOTSTRAP.md",
+    "MEMORY.md",
 ];
 
 /// One file of the workspace that goes into the context.
@@ -31,14 +40,22 @@ pub struct Page {
     pub cut: bool,
 }
 
-/// Makes the folder and the files that are missing. Returns the names of those that were made.
+/// Makes the folder and, unless they are not wanted, the files that are missing. Returns the names of those that were
+/// made.
 ///
 /// # Errors
 /// When the folder cannot be made or written.
-pub fn seed(workspace: &Path) -> Result<Vec<&'static str>, FileError> {
+pub fn seed(workspace: &Path, skip_bootstrap: bool) -> Result<Vec<&'static str>, FileError> {
     file::private_folder(workspace)?;
+    if skip_bootstrap {
+        return Ok(Vec::new());
+    }
+    let is_there = |name: &str| workspace.join(name).symlink_metadata().is_ok();
+    let is_new = !STANDARD.iter().any(|(name, _)| is_there(name));
     let mut made = Vec::new();
-    for (name, text) in BOOTSTRAP {
+    // First of all: with any of the others there, the workspace would not be new any more.
+    let first = is_new.then_some(FIRST);
+    for (name, text) in first.into_iter().chain(STANDARD) {
         if file::create_if_missing(&workspace.join(name), text.as_bytes())? {
             made.push(name);
         }
@@ -49,7 +66,7 @@ pub fn seed(workspace: &Path) -> Result<Vec<&'static str>, FileError> {
 /// Reads the files that go into the context, each up to `most` characters. A missing one is left out, one that
 /// cannot be read is named in its place.
 pub fn pages(workspace: &Path, most: usize) -> Vec<Page> {
-    BOOTSTRAP.into_iter().filter_map(|(name, _)| page(workspace, name, most)).collect()
+    READ.into_iter().filter_map(|name| page(workspace, name, most)).collect()
 }
 
 fn page(workspace: &Path, name: &'static str, most: usize) -> Option<Page> {
@@ -83,12 +100,27 @@ mod tests {
     fn is_seeded_once_and_then_the_persons_own() {
         let folder = tempfile::tempdir().expect("a folder");
         let workspace = folder.path().join("w");
-        assert_eq!(seed(&workspace).expect("made").len(), BOOTSTRAP.len());
+        let made = seed(&workspace, false).expect("made");
+        assert_eq!((made.len(), made[0]), (STANDARD.len() + 1, "BOOTSTRAP.md"));
+        // The agent removes it when it is done, and it does not come back.
+        std::fs::remove_file(workspace.join("BOOTSTRAP.md")).expect("removed");
         file::replace(&workspace.join("SOUL.md"), "Grumpy.".as_bytes()).expect("edited");
         std::fs::remove_file(workspace.join("USER.md")).expect("removed");
-        assert_eq!(seed(&workspace).expect("again"), ["USER.md"]);
+        assert_eq!(seed(&workspace, false).expect("again"), ["USER.md"]);
         let soul = pages(&workspace, 4).into_iter().find(|it| it.name == "SOUL.md");
         assert_eq!(soul, Some(Page { name: "SOUL.md", text: "Grum".into(), cut: true }));
+    }
+
+    #[test]
+    fn a_workspace_may_begin_empty_and_one_that_is_used_has_no_first_day() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (bare, used) = (folder.path().join("bare"), folder.path().join("used"));
+        assert!(seed(&bare, true).expect("made").is_empty());
+        assert_eq!(std::fs::read_dir(&bare).expect("there").count(), 0);
+        file::private_folder(&used).expect("made");
+        file::replace(&used.join("SOUL.md"), b"Mine.").expect("written");
+        let made = seed(&used, false).expect("made");
+        assert!(made.len() == STANDARD.len() - 1 && !made.contains(&"BOOTSTRAP.md"), "{made:?}");
     }
 
     #[test]

@@ -53,6 +53,13 @@ impl App {
         Ok(self.instance.get_or_init(|| resolved))
     }
 
+    /// Whether neither a flag nor the environment says which instance is meant.
+    pub(crate) fn names_none(&self) -> bool {
+        let variables = ["OPENCLAW_PROFILE", "OPENCLAW_STATE_DIR", "OPENCLAW_CONFIG_PATH"];
+        let by_flag = self.selection.profile.is_some() || self.selection.dev;
+        !by_flag && variables.iter().all(|it| self.ambient.var(it).is_none())
+    }
+
     /// The records of all instances of this user.
     pub(crate) fn host(&self) -> Result<Host, Failure> {
         let default = Instance::of_profile(&self.ambient, None);

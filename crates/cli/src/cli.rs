@@ -5,11 +5,14 @@ use profile::Selection;
 
 use crate::commands::agent::AgentArgs;
 use crate::commands::completion::CompletionArgs;
+use crate::commands::config::ConfigArgs;
+use crate::commands::configure::ConfigureArgs;
 use crate::commands::doctor::DoctorArgs;
 use crate::commands::fleet::FleetArgs;
 use crate::commands::gateway::GatewayArgs;
 use crate::commands::health::HealthArgs;
 use crate::commands::logs::LogsArgs;
+use crate::commands::onboard::OnboardArgs;
 use crate::commands::security::SecurityArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::status::StatusArgs;
@@ -57,6 +60,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Quickstart(QuickstartArgs),
     Setup(SetupArgs),
+    Onboard(Box<OnboardArgs>),
+    Configure(Box<ConfigureArgs>),
+    Config(ConfigArgs),
     Gateway(GatewayArgs),
     Status(StatusArgs),
     Health(HealthArgs),
@@ -81,6 +87,9 @@ impl Command {
         match self {
             Command::Quickstart(_) => false,
             Command::Setup(it) => it.json,
+            Command::Onboard(it) => it.answers.json,
+            Command::Configure(it) => it.answers.json,
+            Command::Config(it) => it.wants_json(),
             Command::Gateway(it) => it.wants_json(),
             Command::Status(it) => it.json,
             Command::Health(it) => it.json,

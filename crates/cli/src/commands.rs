@@ -2,11 +2,14 @@
 
 pub(crate) mod agent;
 pub(crate) mod completion;
+pub(crate) mod config;
+pub(crate) mod configure;
 pub(crate) mod doctor;
 pub(crate) mod fleet;
 pub(crate) mod gateway;
 pub(crate) mod health;
 pub(crate) mod logs;
+pub(crate) mod onboard;
 pub(crate) mod overview;
 pub(crate) mod security;
 pub(crate) mod setup;
@@ -24,6 +27,9 @@ pub(crate) fn run(app: &App, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Quickstart(args) => quickstart::run(app, &args),
         Command::Setup(args) => setup::run(app, &args),
+        Command::Onboard(args) => onboard::run(app, &args),
+        Command::Configure(args) => configure::run(app, &args),
+        Command::Config(args) => config::run(app, &args),
         Command::Gateway(args) => gateway::run(app, args),
         Command::Status(args) => status::run(app, &args),
         Command::Health(args) => health::run(app, &args),

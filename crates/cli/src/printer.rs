@@ -233,8 +233,9 @@ fn painted(line: &str, names: &str, head: &[&str], rows: &[Vec<String>]) -> Stri
     line
 }
 
-/// A word that is longer than the width, such as a path, stays whole.
-fn fold(text: &str, width: usize) -> String {
+/// Breaks a sentence between words, further lines set in. A word that is longer than the width, such as a path, stays
+/// whole.
+pub(crate) fn fold(text: &str, width: usize) -> String {
     let mut folded = String::new();
     let mut used = 0;
     for word in text.split(' ') {

@@ -48,7 +48,7 @@ fn typed(twice: bool) -> Result<String, Failure> {
 }
 
 /// A line that is not shown while it is typed.
-fn unseen(question: &str) -> Option<String> {
+pub(crate) fn unseen(question: &str) -> Option<String> {
     let stdin = io::stdin();
     let before = tcgetattr(&stdin).ok()?;
     let mut quiet = before.clone();

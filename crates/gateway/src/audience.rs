@@ -18,6 +18,8 @@ use crate::limits::POLICY;
 pub(crate) struct Client {
     /// Names the connection.
     pub(crate) id: String,
+    /// What it calls itself.
+    pub(crate) program: String,
     /// What it may do.
     pub(crate) scopes: Scopes,
     /// Whether it wants the steps of tools.
@@ -55,13 +57,14 @@ impl Outbox {
 
 impl Client {
     /// A client and its outbox.
-    pub(crate) fn new(id: &str, scopes: Scopes, tool_events: bool) -> (Arc<Self>, Outbox) {
+    pub(crate) fn new(id: &str, program: &str, scopes: Scopes, tool_events: bool) -> (Arc<Self>, Outbox) {
         let (queue, waiting) = mpsc::unbounded_channel();
         let queued = Arc::new(AtomicUsize::new(0));
         let too_slow = CancellationToken::new();
         let outbox = Outbox { waiting, queued: queued.clone(), too_slow: too_slow.clone() };
         let seq = AtomicU64::new(0);
-        let client = Self { id: id.to_owned(), scopes, tool_events, queue, queued, seq, too_slow };
+        let (id, program) = (id.to_owned(), program.to_owned());
+        let client = Self { id, program, scopes, tool_events, queue, queued, seq, too_slow };
         (Arc::new(client), outbox)
     }
 
@@ -153,7 +156,7 @@ mod tests {
 
     fn client(id: &str, scopes: &[&str]) -> (Arc<Client>, Outbox) {
         let scopes: Vec<_> = scopes.iter().map(|it| (*it).to_owned()).collect();
-        Client::new(id, Scopes::asked(&scopes), false)
+        Client::new(id, "test", Scopes::asked(&scopes), false)
     }
 
     fn frames(outbox: &mut Outbox) -> Vec<Value> {

@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 pub use found::Found;
 pub use schema::{Key, SecretInput, keys, schema};
 
+use crate::force::Force;
 use crate::holdings::Holdings;
 use crate::{access, driver, http, log, models, reload};
 
@@ -162,6 +163,31 @@ pub fn findings(instance: &Instance, ambient: &Ambient, text: &str) -> Vec<Findi
         Err(Unreadable::Syntax { finding, .. }) => vec![*finding],
         Err(other) => vec![Finding::whole(base::text::chain(&other))],
     }
+}
+
+/// As [`findings`], with what else would keep a gateway from starting by that text: no mode, no secret.
+pub fn judged(instance: &Instance, ambient: &Ambient, text: &str) -> Vec<Finding> {
+    let Ok(document) = Document::parse(&instance.config_path, text.to_owned()) else {
+        return findings(instance, ambient, text);
+    };
+    let read = read(document, &Reach::of(ambient), &with_keys(ambient, &instance.state_dir));
+    let mut rest = read.findings.clone();
+    rest.retain(|it| it.weight != Weight::Error);
+    let errors = Force::of(read, instance, None).err().unwrap_or_default();
+    errors.into_iter().chain(rest).collect()
+}
+
+/// What a change of the text breaks: errors that it has and the text before it did not have. A file with several
+/// errors can be mended one by one.
+pub fn broken_by(instance: &Instance, ambient: &Ambient, before: Option<&str>, after: &str) -> Vec<Finding> {
+    let errors = |text: &str| {
+        let mut found = judged(instance, ambient, text);
+        found.retain(|it| it.weight == Weight::Error);
+        found
+    };
+    let known = before.map(errors).unwrap_or_default();
+    let is_known = |it: &Finding| known.iter().any(|old| old.path == it.path && old.message == it.message);
+    errors(after).into_iter().filter(|it| !is_known(it)).collect()
 }
 
 /// Reads the newest generation that a gateway can run by, without anything that it includes being there. Its number.

@@ -142,7 +142,7 @@ fn too_much() -> Gone {
 /// Requests, responses and events, until either side has enough.
 async fn talk(entry: &Entry, mut socket: Socket, id: &str, admitted: Admitted, stop: CancellationToken) {
     let tool_events = admitted.caps.iter().any(|it| it == CAP_TOOL_EVENTS);
-    let (client, mut outbox) = Client::new(id, admitted.scopes, tool_events);
+    let (client, mut outbox) = Client::new(id, &admitted.program, admitted.scopes, tool_events);
     entry.gateway.audience.join(client.clone());
     let (too_slow, gone) = (outbox.too_slow.clone(), admitted.gone);
     let (code, reason) = tokio::select! {

@@ -81,7 +81,7 @@ async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Rea
     let choice = gateway.choose_model(wished.as_deref()).await.map_err(|it| it.message)?;
     let force = gateway.force();
     let (settings, folder) = (&force.config, &force.workspace);
-    workspace::seed(folder)
+    workspace::seed(folder, settings.agents.defaults.skip_bootstrap)
         .map_err(|error| format!("the workspace cannot be used: {}", base::text::chain(&error)))?;
     let limit = Duration::from_secs(settings.tools.exec.timeout_sec);
     let bench = Workbench::open(folder, gateway.ambient.child(&gateway.instance.name), limit)

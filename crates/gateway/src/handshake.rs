@@ -24,6 +24,9 @@ use crate::methods::known;
 use crate::state::Gateway;
 use crate::table;
 
+/// The most bytes that are kept of what a client calls itself.
+const LONGEST_NAME: usize = 80;
+
 /// Where a connection comes from, as the kernel knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
@@ -38,6 +41,8 @@ pub(crate) enum Peer {
 pub(crate) struct Admitted {
     /// The version that is spoken.
     pub(crate) protocol: u32,
+    /// What it calls itself.
+    pub(crate) program: String,
     /// What it may do.
     pub(crate) scopes: Scopes,
     /// How it was known.
@@ -90,7 +95,9 @@ pub(crate) fn admit(
         Peer::Address(address) => authenticate(gateway, address, &params.auth.unwrap_or_default())?,
     };
     let (method, gone) = method;
-    Ok(Admitted { protocol, scopes: Scopes::asked(&params.scopes), method, caps: params.caps, gone })
+    let program = params.client.display_name.filter(|it| !it.trim().is_empty()).unwrap_or(params.client.id);
+    let program = base::text::line(&program, LONGEST_NAME);
+    Ok(Admitted { protocol, program, scopes: Scopes::asked(&params.scopes), method, caps: params.caps, gone })
 }
 
 fn read(params: Option<&RawValue>) -> Result<ConnectParams, Refusal> {

@@ -32,6 +32,7 @@ mod state;
 mod supervisor;
 mod table;
 mod teller;
+pub mod wizard;
 
 pub use boot::{Boot, StartError, check, run};
 

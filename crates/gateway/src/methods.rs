@@ -8,6 +8,8 @@ pub(crate) use health::{known, readiness, sessions_now};
 mod logs;
 mod models;
 mod sessions;
+mod wizard;
+pub(crate) use wizard::Walk;
 
 use protocol as rpc;
 
@@ -30,8 +32,18 @@ pub(crate) fn table() -> Table {
         // What there is.
         .on::<rpc::sessions::List, _, _>(sessions::list)
         .on::<rpc::models::List, _, _>(models::list)
+        .on::<rpc::logs::Tail, _, _>(logs::tail)
+        // config.*: the document.
         .on::<rpc::config::Get, _, _>(config::get)
-        .on::<rpc::logs::Tail, _, _>(logs::tail);
+        .on::<rpc::config::Set, _, _>(config::set)
+        .on::<rpc::config::Apply, _, _>(config::apply)
+        .on::<rpc::config::Patch, _, _>(config::patch)
+        .on::<rpc::config::Schema, _, _>(config::schema)
+        // wizard.*: the set-up, step by step.
+        .on::<rpc::wizard::Start, _, _>(wizard::start)
+        .on::<rpc::wizard::Next, _, _>(wizard::next)
+        .on::<rpc::wizard::Cancel, _, _>(wizard::cancel)
+        .on::<rpc::wizard::Status, _, _>(wizard::status);
     table
 }
 
@@ -39,6 +51,6 @@ pub(crate) fn table() -> Table {
 mod tests {
     #[test]
     fn every_method_stands_once() {
-        assert_eq!(super::table().names().len(), 11);
+        assert_eq!(super::table().names().len(), 19);
     }
 }

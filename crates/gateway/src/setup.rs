@@ -102,7 +102,8 @@ pub fn setup(instance: &Instance, ambient: &Ambient, wishes: &Wishes) -> Result<
         }
         Some(document) => (false, complete(instance, document, port, &workspace)?),
     };
-    let files = agent::workspace::seed(&workspace)?;
+    let skip = skips_bootstrap(&instance.config_path);
+    let files = agent::workspace::seed(&workspace, skip)?;
     instance.host.write(&Record::of(instance, port, pinned, VERSION))?;
     Ok(Report { is_new, added, port, workspace, files, close })
 }
@@ -134,12 +135,45 @@ fn port(instance: &Instance, wishes: &Wishes, found: Option<&Document>) -> Resul
     if let Some(port) = wishes.port.or(instance.env_port).or_else(|| found.and_then(Document::port)) {
         return Ok(port);
     }
+    proposed(instance).ok_or(SetupError::NoPort)
+}
+
+/// The lowest base from the instance's default on that nobody needs or holds, at a safe distance from all others.
+pub(crate) fn proposed(instance: &Instance) -> Option<u16> {
     let others = instance.host.confirmed_neighbours(&instance.state_dir);
     let first = instance.default_port.unwrap_or(DEFAULT_BASE);
-    ports::free_bases(first, &others, listener::is_bound).next().ok_or(SetupError::NoPort)
+    ports::free_bases(first, &others, listener::is_bound).next()
+}
+
+/// Whether the config wants an empty workspace.
+fn skips_bootstrap(config: &Path) -> bool {
+    let document = Document::load(config).ok();
+    document.is_some_and(|it| it.get("agents.defaults.skipBootstrap") == Some(&Value::Bool(true)))
 }
 
 fn write_new(instance: &Instance, port: u16, workspace: &Path) -> Result<(), SetupError> {
+    fresh(instance, port, workspace, None).map_err(|it| unfit(instance, it))?.save()?;
+    Ok(())
+}
+
+fn unfit(instance: &Instance, finding: Finding) -> SetupError {
+    SetupError::Finding { path: instance.config_path.clone(), finding: Box::new(finding) }
+}
+
+/// The config of a new instance, with a random token; it is not written.
+pub(crate) fn fresh(
+    instance: &Instance,
+    port: u16,
+    workspace: &Path,
+    model: Option<&Value>,
+) -> Result<Document, Finding> {
+    let model = match model {
+        Some(it) => format!("model: {it},"),
+        None => {
+            "// model: \"provider/model\", as in \"openai/gpt-5.1\"; found by itself where it is not named"
+                .to_owned()
+        }
+    };
     let text = format!(
         "{{\n  \
            // OpenClaw gateway, instance {}. This is JSON5: comments and trailing commas are welcome.\n  \
@@ -151,7 +185,7 @@ fn write_new(instance: &Instance, port: u16, workspace: &Path) -> Result<(), Set
            agents: {{\n    \
              defaults: {{\n      \
                workspace: {},\n      \
-               // model: \"provider/model\", as in \"openai/gpt-5.1\"; found by itself where it is not named\n    \
+               {model}\n    \
              }},\n  \
            }},\n\
          }}\n",
@@ -159,8 +193,7 @@ fn write_new(instance: &Instance, port: u16, workspace: &Path) -> Result<(), Set
         token(),
         json!(workspace),
     );
-    Document::parse(&instance.config_path, text)?.save()?;
-    Ok(())
+    Document::parse(&instance.config_path, text).map_err(|error| Finding::whole(error.to_string()))
 }
 
 /// Adds what keeps a config from being startable, and nothing else.
@@ -180,10 +213,7 @@ fn complete(
     ];
     let mut added = Vec::new();
     for (key, value, _) in wanted.into_iter().filter(|(_, _, is_there)| !is_there) {
-        document.set(key, &value).map_err(|finding| SetupError::Finding {
-            path: instance.config_path.clone(),
-            finding: Box::new(finding),
-        })?;
+        document.set(key, &value).map_err(|it| unfit(instance, it))?;
         added.push(key);
     }
     if !added.is_empty() {

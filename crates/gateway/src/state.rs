@@ -14,6 +14,7 @@ use crate::force::{Current, Force};
 use crate::late::Late;
 use crate::limits::Attempts;
 use crate::log::Log;
+use crate::methods::Walk;
 use crate::models::Models;
 use crate::reload::{self, Reload};
 use crate::runs::Runs;
@@ -45,6 +46,8 @@ pub(crate) struct Gateway {
     pub(crate) late: Late,
     /// Who can be asked.
     pub(crate) models: Models,
+    /// The set-up that somebody walks through.
+    pub(crate) walk: Walk,
     /// What becomes of a changed config.
     pub(crate) reload: Reload,
     /// What is held, by this gateway alone.
@@ -122,6 +125,7 @@ impl Gateway {
             conflicts: Mutex::new(conflicts),
             sessions_before,
             models: Models::new(&instance.name),
+            walk: Walk::default(),
             instance,
             ambient,
             log,

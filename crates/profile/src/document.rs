@@ -173,7 +173,11 @@ impl Document {
     ///
     /// # Errors
     /// As [`Document::parse`].
-    pub fn parse_part(path: &Path, text: String) -> Result<Self, Unreadable> {
+    pub fn parse_part(path: &Path, mut text: String) -> Result<Self, Unreadable> {
+        // Some editors mark the order of the bytes, which UTF-8 does not have.
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
         let syntax = |finding| Unreadable::Syntax {
             path: path.to_path_buf(),
             finding: Box::new(Finding { file: path.to_path_buf(), ..finding }),

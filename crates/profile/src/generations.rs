@@ -26,6 +26,8 @@ const KEPT: usize = 50;
 const NOTES: usize = 20;
 /// How the names of notes begin.
 const NOTE: &str = "note-";
+/// The most bytes that are kept of who, and of why.
+const LONGEST: (usize, usize) = (80, 400);
 /// How long to wait for another process that accepts a config at the same time.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Who changed a text that nobody noted.
@@ -140,7 +142,7 @@ pub fn accept_with(state_dir: &Path, text: &str, includes: &[(PathBuf, String)])
 /// When the state folder cannot be written.
 pub(crate) fn note(state_dir: &Path, text: &str, author: &Author) -> Result<(), FileError> {
     let folder = made(state_dir)?;
-    let Author { by, why } = author.clone();
+    let (by, why) = (base::text::line(&author.by, LONGEST.0), base::text::line(&author.why, LONGEST.1));
     let about = About { at: clock::now_ms(), by, why, includes: Vec::new() };
     let about = serde_json::to_vec(&about).expect("times and words always write");
     file::replace_advisory(&folder.join(note_name(text)), &about)?;

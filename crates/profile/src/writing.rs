@@ -17,6 +17,7 @@ use base::random;
 use ring::digest;
 use serde_json::Value;
 
+use crate::ambient::Ambient;
 use crate::document::{self, Change, Document, LARGEST};
 use crate::folder::{self, BadFolder};
 use crate::generations;
@@ -79,6 +80,11 @@ pub enum NotWritten {
 /// Hex SHA-256 of a text.
 pub fn sum(text: &str) -> String {
     sum_of(text.as_bytes())
+}
+
+/// The variable that says that the config belongs to a deployment system, and that no command of ours writes it.
+pub fn is_read_only(ambient: &Ambient) -> Option<&'static str> {
+    ["OPENCLAW_CONFIG_READONLY", "OPENCLAW_NIX_MODE"].into_iter().find(|it| ambient.var(it) == Some("1"))
 }
 
 /// Reads the config file as the base of a write; one that does not parse is read as well.

@@ -16,6 +16,7 @@ pub mod models;
 pub mod reload;
 pub mod scope;
 pub mod sessions;
+pub mod wizard;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -11,10 +11,18 @@ const TOOLS: &[&str] = &["testkit", "xtask", "benches"];
 const CLI_FILES_WITH_GATEWAY: &[&str] = &[
     "crates/cli/src/complete/values.rs",
     "crates/cli/src/commands/doctor/given.rs",
+    "crates/cli/src/commands/configure.rs",
+    "crates/cli/src/commands/config/check.rs",
+    "crates/cli/src/commands/config/schema.rs",
     "crates/cli/src/commands/fleet/create.rs",
     "crates/cli/src/commands/fleet/import.rs",
     "crates/cli/src/commands/fleet/process.rs",
     "crates/cli/src/commands/gateway/run.rs",
+    "crates/cli/src/commands/onboard.rs",
+    "crates/cli/src/commands/onboard/answers.rs",
+    "crates/cli/src/commands/onboard/screen.rs",
+    "crates/cli/src/commands/onboard/tell.rs",
+    "crates/cli/src/commands/onboard/walk.rs",
     "crates/cli/src/commands/setup.rs",
     "crates/cli/src/quickstart/pair.rs",
 ];

@@ -148,7 +148,7 @@ fn one_whose_making_was_killed_is_completed_or_made_again() {
         // The port that was asked for may have gone with whoever asked.
         assert!(world.row("a")["port"].is_u64(), "{place}");
         world.start("a");
-        for name in ["openclaw.json", "workspace-a/AGENTS.md", "workspace-a/MEMORY.md"] {
+        for name in ["openclaw.json", "workspace-a/AGENTS.md", "workspace-a/HEARTBEAT.md"] {
             assert!(world.state("a").join(name).is_file(), "{place}: no {name}");
         }
         let _ = world.fleet(&["rm", "a", "--confirm", "a", "--no-snapshot"]).success();

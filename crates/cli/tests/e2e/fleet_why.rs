@@ -1,5 +1,7 @@
 //! `fleet why`: how an instance ended, why it did not start, what its config says otherwise, what went wrong last.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use crate::fleet_scene::Fleet;

@@ -13,7 +13,8 @@ use testkit::{Gateway, Sandbox, free_base, tree};
 use crate::support::{check_goes_on, offline, set_up, text};
 
 /// The files that an agent begins with.
-const BOOTSTRAP: [&str; 6] = ["AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "TOOLS.md", "MEMORY.md"];
+const BOOTSTRAP: [&str; 7] =
+    ["AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "TOOLS.md", "HEARTBEAT.md", "BOOTSTRAP.md"];
 
 fn mode(path: &Path) -> u32 {
     let about = fs::metadata(path).unwrap_or_else(|error| panic!("no {}: {error}", path.display()));

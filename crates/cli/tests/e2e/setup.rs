@@ -77,6 +77,27 @@ fn instances_that_are_made_at_the_same_moment_are_given_ports_of_their_own() {
 }
 
 #[test]
+fn a_workspace_may_begin_empty_and_has_one_first_day() {
+    let sandbox = offline();
+    let base = set_up(&sandbox, "main");
+    let workspace = sandbox.state(Some("main")).join("workspace-main");
+    assert!(workspace.join("BOOTSTRAP.md").is_file());
+    fs::remove_file(workspace.join("BOOTSTRAP.md")).expect("there");
+    let again = sandbox.run(&["--profile", "main", "setup", "--json"]).success().json();
+    assert_eq!(again["files"], serde_json::json!([]), "the first day is over: {again}");
+    let state = sandbox.state(Some("bare"));
+    fs::create_dir(&state).expect("a new folder");
+    let config = format!(
+        "{{ gateway: {{ port: {} }}, agents: {{ defaults: {{ skipBootstrap: true }} }} }}",
+        free_base().port()
+    );
+    fs::write(state.join("openclaw.json"), config).expect("a new file");
+    let _ = sandbox.run(&["--profile", "bare", "setup"]).success();
+    assert_eq!(fs::read_dir(state.join("workspace-bare")).expect("made").count(), 0);
+    drop(base);
+}
+
+#[test]
 fn a_workspace_and_a_port_of_ones_own_are_kept() {
     let sandbox = offline();
     let base = free_base();

@@ -66,6 +66,14 @@ impl Talk {
         text
     }
 
+    /// Waits until it has said `needle` so many times.
+    #[track_caller]
+    pub(crate) fn hear_times(&self, needle: &str, times: usize) {
+        let heard = |text: &str| text.matches(needle).count() >= times;
+        self.wait(|(text, open)| heard(text) || *open == 0);
+        assert!(heard(&self.text()), "not {times} times {needle:?} in {LIMIT:?}:\n{}", self.text());
+    }
+
     /// Waits until it has said `needle` after the last `earlier`.
     #[track_caller]
     pub(crate) fn hear_after(&self, earlier: &str, needle: &str) {

@@ -89,12 +89,23 @@ fn help_names_the_commands_that_there_are_and_no_other() {
     for args in [&["--help"][..], &["-h"], &["gateway", "--help"]] {
         let help = sandbox.run(args).success();
         assert!(help.stderr.is_empty() && help.stdout.contains("Examples:"), "{help}");
-        for absent in ["browser", "install", "--exit-with-parent"] {
+        for absent in ["browser  ", "gateway install", "--exit-with-parent"] {
             assert!(!help.stdout.contains(absent), "{absent}: {help}");
         }
     }
     let help = sandbox.run(&["--help"]).success().stdout;
-    for name in ["quickstart", "setup", "gateway", "status", "health", "agent", "--profile", "--version"] {
+    for name in [
+        "quickstart",
+        "setup",
+        "onboard",
+        "configure",
+        "gateway",
+        "status",
+        "health",
+        "agent",
+        "--profile",
+        "--version",
+    ] {
         assert!(help.contains(name), "{help}");
     }
     for name in

@@ -7,6 +7,7 @@ use base::clock;
 use base::file::{self, FileError};
 use profile::claims::Refused;
 use profile::document::Unreadable;
+use profile::writing::{self, Author};
 use profile::{Document, Instance, generations};
 
 use super::{Change, files};
@@ -26,6 +27,9 @@ pub enum CannotMend {
         "no config of this instance was accepted yet: there is none to put in the place of the broken one"
     )]
     NoGeneration,
+    /// Somebody else wrote it meanwhile, or a disk failed.
+    #[error(transparent)]
+    Config(#[from] writing::NotWritten),
     /// The kept one does not parse either.
     #[error("the last accepted config cannot be used")]
     BadGeneration(#[source] Box<Unreadable>),
@@ -86,7 +90,9 @@ pub fn restore_config(instance: &Instance) -> Result<Restored, CannotMend> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(source) => return Err(failed("read", &path)(source).into()),
     };
-    file::replace(&path, text.as_bytes())?;
+    let author = Author { by: "doctor".to_owned(), why: format!("generation {} put back", last.number) };
+    let base = writing::current(instance)?;
+    writing::write(instance, base.text.as_ref().map(|_| base.sum.as_str()), &text, &author)?;
     Ok(Restored { generation: last.number, kept })
 }
 

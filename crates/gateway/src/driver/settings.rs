@@ -24,6 +24,8 @@ pub struct Defaults {
     /// The most seconds that a turn may take.
     #[schemars(range(min = 1))]
     pub timeout_seconds: u64,
+    /// Whether a workspace begins empty, without the files that agents are given.
+    pub skip_bootstrap: bool,
     /// Of each workspace file, the most characters that go into the context.
     pub bootstrap_max_chars: usize,
     /// The size of the context in tokens where the model's own is not known.
@@ -37,6 +39,7 @@ impl Default for Defaults {
             workspace: None,
             model: None,
             timeout_seconds: 600,
+            skip_bootstrap: false,
             bootstrap_max_chars: 20_000,
             context_tokens: 128_000,
         }

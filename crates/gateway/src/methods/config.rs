@@ -1,13 +1,20 @@
 //! `config.*`.
 
-use data_encoding::BASE64URL_NOPAD;
-use profile::Finding;
-use profile::document::{self, Document, Unreadable, Weight};
-use protocol::Refusal;
-use protocol::config::{GetParams, GetReply, Issue, REDACTED};
-use ring::hmac;
-use serde_json::Value;
+mod write;
 
+use base::clock;
+use data_encoding::BASE64URL_NOPAD;
+use profile::document::{self, Document, Unreadable, Weight};
+use profile::{Finding, writing};
+use protocol::Refusal;
+use protocol::config::{
+    GetParams, GetReply, Issue, REDACTED, SchemaParams, SchemaReply, WriteParams, WriteReply,
+};
+use ring::hmac;
+use serde_json::{Value, json};
+
+use self::write::Kind;
+use crate::VERSION;
 use crate::config;
 use crate::state::Gateway;
 use crate::table::Caller;
@@ -17,7 +24,7 @@ pub(super) async fn get(caller: Caller, _: GetParams) -> Result<GetReply, Refusa
     let path = gateway.instance.config_path.display().to_string();
     let (document, issues, warnings) = match Document::load(&gateway.instance.config_path) {
         Ok(it) => {
-            let found = config::findings(&gateway.instance, &gateway.ambient, it.text());
+            let found = config::judged(&gateway.instance, &gateway.ambient, it.text());
             let (issues, warnings) = found.into_iter().partition(|it| it.weight == Weight::Error);
             (Some(it), issues, warnings)
         }
@@ -31,9 +38,34 @@ pub(super) async fn get(caller: Caller, _: GetParams) -> Result<GetReply, Refusa
         config: shown.clone(),
         parsed: shown,
         valid: issues.is_empty(),
-        hash: document.map(|it| hash(gateway, it.text())),
+        hash: hash_on_disk(gateway),
         issues: issues.into_iter().map(issue).collect(),
         warnings: warnings.into_iter().map(issue).collect(),
+    })
+}
+
+pub(super) async fn set(caller: Caller, params: WriteParams) -> Result<WriteReply, Refusal> {
+    write::serve(caller, params, Kind::Set).await
+}
+
+pub(super) async fn apply(caller: Caller, params: WriteParams) -> Result<WriteReply, Refusal> {
+    write::serve(caller, params, Kind::Apply).await
+}
+
+pub(super) async fn patch(caller: Caller, params: WriteParams) -> Result<WriteReply, Refusal> {
+    write::serve(caller, params, Kind::Patch).await
+}
+
+pub(super) async fn schema(_: Caller, _: SchemaParams) -> Result<SchemaReply, Refusal> {
+    let hints = config::keys().into_iter().map(|it| {
+        let hint = json!({"help": it.about, "sensitive": it.is_secret, "reloadKind": it.reload});
+        (it.path, hint)
+    });
+    Ok(SchemaReply {
+        schema: config::schema(),
+        ui_hints: hints.collect(),
+        version: VERSION.to_owned(),
+        generated_at: clock::rfc3339(clock::now_ms()),
     })
 }
 
@@ -45,7 +77,12 @@ fn whole(error: &Unreadable) -> Finding {
 }
 
 fn issue(finding: Finding) -> Issue {
-    Issue { path: finding.path, message: finding.message, line: finding.line }
+    Issue { path: finding.path, message: finding.message, line: finding.line, column: finding.column }
+}
+
+fn hash_on_disk(gateway: &Gateway) -> Option<String> {
+    let text = writing::current(&gateway.instance).ok()?.text;
+    text.map(|it| hash(gateway, &it))
 }
 
 /// The base of a write. Keyed, so that it tells nothing of a secret in the text.

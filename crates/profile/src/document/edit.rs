@@ -32,7 +32,7 @@ impl Document {
         };
         if let Some(node) = find(&root, &keys) {
             replace(node, input(value));
-            return self.becomes(&root);
+            return self.becomes_with(&root, &keys, value);
         }
         for (at, key) in way.iter().enumerate() {
             let found = match find(&root, &keys[..=at]) {
@@ -48,7 +48,7 @@ impl Document {
             })?;
         }
         object.append(last, input(value));
-        self.becomes(&root)
+        self.becomes_with(&root, &keys, value)
     }
 
     /// Takes a key out. False when it was not there. Everything else stays as it is.
@@ -58,13 +58,20 @@ impl Document {
     pub fn remove_at<K: AsRef<str>>(&mut self, keys: &[K]) -> Result<bool, Finding> {
         let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
         let root = self.tree()?;
-        let Some(node) = find(&root, &keys).filter(|_| !keys.is_empty()) else { return Ok(false) };
-        match node.parent() {
-            Some(CstContainerNode::ObjectProp(property)) => property.remove(),
-            _ => node.remove(),
+        let mut is_gone = false;
+        // A key may stand more than once; a place in a list is another one once it is taken out.
+        while let Some(node) = find(&root, &keys).filter(|_| !keys.is_empty()) {
+            is_gone = true;
+            let Some(CstContainerNode::ObjectProp(property)) = node.parent() else {
+                node.remove();
+                break;
+            };
+            property.remove();
         }
-        self.becomes(&root)?;
-        Ok(true)
+        if is_gone {
+            self.becomes(&root)?;
+        }
+        Ok(is_gone)
     }
 
     /// Adds a value at the end of a list that is there.
@@ -80,6 +87,19 @@ impl Document {
     fn tree(&self) -> Result<CstRootNode, Finding> {
         CstRootNode::parse(&self.text, &options())
             .map_err(|error| Finding::at(&self.text, error.range().start, "", error.kind().to_string()))
+    }
+
+    /// Where a key stands more than once, the last one counts, and the first one is found.
+    fn becomes_with(&mut self, root: &CstRootNode, keys: &[&str], value: &Value) -> Result<(), Finding> {
+        let mut changed = self.clone();
+        changed.becomes(root)?;
+        if changed.at_keys(keys) != Some(value) {
+            let words =
+                "cannot be set: it, or what it is in, stands more than once in the text; take one out";
+            return Err(self.finding(&keys.join("."), words));
+        }
+        *self = changed;
+        Ok(())
     }
 
     fn becomes(&mut self, root: &CstRootNode) -> Result<(), Finding> {

@@ -182,6 +182,100 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_stands_twice_is_no_silent_change() {
+        let mut it = document("{ a: 1, b: 2, a: 3 }");
+        assert_eq!(it.set("a", &json!(4)).expect_err("which one?").path, "a");
+        assert_eq!(it.text(), "{ a: 1, b: 2, a: 3 }");
+        assert!(it.remove_at(&["a"]).expect("both go"));
+        assert_eq!(it.value(), &json!({"b": 2}));
+    }
+
+    /// Numbers that look random, the same in each run.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, most: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % most
+        }
+
+        fn value(&mut self, depth: u64) -> Value {
+            match self.below(if depth == 0 { 5 } else { 9 }) {
+                0 => Value::Null,
+                1 => json!(self.below(3)),
+                2 => json!(self.below(2) == 0),
+                3 => json!(
+                    ["a", "it's \"b\"", "// c", "*/", "ä\n"][usize::try_from(self.below(5)).expect("small")]
+                ),
+                4 => json!(-1.5),
+                5 => Value::Array((0..self.below(4)).map(|_| self.value(depth - 1)).collect()),
+                _ => self.object(depth - 1),
+            }
+        }
+
+        fn object(&mut self, depth: u64) -> Value {
+            const KEYS: [&str; 6] = ["a", "b", "c d", "e.f", "0", "id"];
+            let entries = (0..self.below(4)).map(|_| {
+                (KEYS[usize::try_from(self.below(6)).expect("small")].to_owned(), self.value(depth))
+            });
+            Value::Object(entries.collect())
+        }
+
+        /// The value as somebody might have written it.
+        fn text(&mut self, value: &Value) -> String {
+            let space = |dice: &mut Self| {
+                ["", " ", "\n", " /* x */ ", " // y\n", "\r\n\t"]
+                    [usize::try_from(dice.below(6)).expect("small")]
+            };
+            let (mut text, close) = match value {
+                Value::Object(_) => ("{".to_owned(), "}"),
+                Value::Array(_) => ("[".to_owned(), "]"),
+                other => return format!("{}{other}", space(self)),
+            };
+            let parts: Vec<(String, &Value)> = match value {
+                Value::Object(it) => it.iter().map(|(key, it)| (format!("{}: ", json!(key)), it)).collect(),
+                Value::Array(it) => it.iter().map(|it| (String::new(), it)).collect(),
+                _ => Vec::new(),
+            };
+            for (at, (key, it)) in parts.iter().enumerate() {
+                let last = at + 1 == parts.len();
+                let comma = if last && self.below(2) == 0 { "" } else { "," };
+                let inner = self.text(it);
+                text += &format!("{}{key}{inner}{}{comma}{}", space(self), space(self), space(self));
+            }
+            text + space(self) + close
+        }
+    }
+
+    #[test]
+    fn a_thousand_patches_of_a_thousand_texts_mean_what_they_say() {
+        let mut dice = Dice(7);
+        for round in 0..1000 {
+            let (target, patch) = (dice.object(3), dice.object(3));
+            let text = dice.text(&target);
+            let mut it = document(&text);
+            assert_eq!(it.value(), &target, "{text}");
+            it.merge(&patch).unwrap_or_else(|error| panic!("round {round}: {error}: {patch} into {text}"));
+            assert_eq!(
+                it.value(),
+                &merged(target, &patch),
+                "round {round}: {patch} into\n{text}\nis\n{}",
+                it.text()
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_file_a_mark_of_its_bytes_and_foreign_line_ends_are_taken() {
+        for text in ["", "// only words\n", "\u{feff}{}\n", "{\r\n  // x\r\n  b: 1,\r\n}\r\n"] {
+            let mut it = document(text);
+            it.merge(&json!({"a": {"b": 1}})).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+            assert_eq!(it.get("a.b"), Some(&json!(1)), "{text:?}: {}", it.text());
+            assert_eq!(it.text().contains("\r\n  // x\r\n"), text.contains('\r'), "{:?}", it.text());
+        }
+    }
+
+    #[test]
     fn what_is_given_whole_is_not_merged() {
         let mut it = document(TEXT);
         it.merge_with(&json!({"a": {"b": 7}}), &["a".to_owned()]).expect("merged");

@@ -6,7 +6,6 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::thread;
 
 use super::*;
-use crate::ambient::Ambient;
 
 fn instance(home: &Path) -> Instance {
     let home = home.display().to_string();
@@ -116,6 +115,14 @@ fn two_hundred_at_once_each_write_on_their_base_or_are_refused() {
         let NotWritten::Changed { now, changes } = refused else { panic!("{refused:?}") };
         assert_eq!((now, changes[0].after.clone()), (sum(&text), Some(winner.to_string())));
     }
+}
+
+#[test]
+fn a_config_that_is_managed_elsewhere_is_known() {
+    let told = |name: &str, value: &str| is_read_only(&Ambient::of(&[(name, value)], Path::new("/")));
+    assert_eq!(told("OPENCLAW_CONFIG_READONLY", "1"), Some("OPENCLAW_CONFIG_READONLY"));
+    assert_eq!(told("OPENCLAW_NIX_MODE", "1"), Some("OPENCLAW_NIX_MODE"));
+    assert_eq!(told("OPENCLAW_CONFIG_READONLY", "true"), None);
 }
 
 #[test]

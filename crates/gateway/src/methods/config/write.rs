@@ -1,0 +1,203 @@
+//! Writes of the config over the control plane: on the text that the caller has read, with its redacted secrets put
+//! back, valid, or not at all.
+
+use std::path::Path;
+
+use base::clock;
+use profile::document::{Change, Document, Unreadable};
+use profile::writing::{self, Author, Current, NotWritten, Written};
+use profile::{Finding, document, generations};
+use protocol::Refusal;
+use protocol::config::{CHANGED, INVALID, Issue, REDACTED, Restart, WriteParams, WriteReply};
+use protocol::reload::{ReloadHow, ReloadReport};
+use serde_json::{Value, json};
+
+use super::{hash, issue, whole};
+use crate::config;
+use crate::reload;
+use crate::state::Gateway;
+use crate::table::Caller;
+
+/// Which of the writes it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Set,
+    Apply,
+    Patch,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Set => "config.set",
+            Kind::Apply => "config.apply",
+            Kind::Patch => "config.patch",
+        }
+    }
+}
+
+/// Writes, on a thread that may wait for the disk and for another writer.
+pub(super) async fn serve(caller: Caller, params: WriteParams, kind: Kind) -> Result<WriteReply, Refusal> {
+    let gateway = caller.gateway.clone();
+    let asked = params.clone();
+    let done = tokio::task::spawn_blocking(move || write(&caller, &params, kind)).await;
+    let (document, written) = done.unwrap_or_else(|_| {
+        Err(Refusal::unavailable(format!("{} failed: this is a fault of the gateway", kind.name())))
+    })?;
+    // Who wrote it hears what became of it, and not what is expected to.
+    let report = reload::look(&gateway).await;
+    Ok(reply(&gateway, &document, &written, (&asked, kind), report))
+}
+
+fn write(caller: &Caller, params: &WriteParams, kind: Kind) -> Result<(Document, Written), Refusal> {
+    let gateway = &*caller.gateway;
+    if let Some(name) = writing::is_read_only(&gateway.ambient) {
+        return Err(Refusal::invalid(format!("this config is managed elsewhere ({name} is 1)")));
+    }
+    let current = writing::current(&gateway.instance)
+        .map_err(|_| Refusal::invalid("config base hash unavailable; re-run config.get and retry"))?;
+    check_base(gateway, &current, params.base_hash.as_deref())?;
+    let candidate = candidate(gateway, &current, params, kind)?;
+    let broken =
+        config::broken_by(&gateway.instance, &gateway.ambient, current.text.as_deref(), candidate.text());
+    if !broken.is_empty() {
+        return Err(invalid(broken));
+    }
+    let why = params.note.as_deref().filter(|it| !it.trim().is_empty()).unwrap_or(kind.name()).to_owned();
+    let author = Author { by: caller.client.program.clone(), why };
+    let base = current.text.as_ref().map(|_| current.sum.as_str());
+    let written = writing::write(&gateway.instance, base, candidate.text(), &author).map_err(not_written)?;
+    Ok((candidate, written))
+}
+
+/// Whether the caller has read what is there.
+fn check_base(gateway: &Gateway, current: &Current, base: Option<&str>) -> Result<(), Refusal> {
+    let Some(text) = &current.text else { return Ok(()) };
+    let Some(base) = base.map(str::trim).filter(|it| !it.is_empty()) else {
+        return Err(Refusal::invalid("config base hash required; re-run config.get and retry"));
+    };
+    if base == current.sum || base == hash(gateway, text) {
+        return Ok(());
+    }
+    // What the caller has read was in force once, unless somebody edits the file.
+    let texts =
+        generations::all(&gateway.instance.state_dir).into_iter().rev().filter_map(|it| it.text().ok());
+    let before = texts.into_iter().find(|it| base == writing::sum(it) || base == hash(gateway, it));
+    Err(changed(&before.map(|it| writing::difference(&it, text)).unwrap_or_default()))
+}
+
+/// The document as it is to be written.
+fn candidate(
+    gateway: &Gateway,
+    current: &Current,
+    params: &WriteParams,
+    kind: Kind,
+) -> Result<Document, Refusal> {
+    let path = &gateway.instance.config_path;
+    let before = match &current.text {
+        None => Ok(Document::fresh(path)),
+        Some(text) => Document::parse(path, text.clone()),
+    };
+    let mut it = if kind == Kind::Patch {
+        let patch =
+            Document::parse(Path::new("config.patch"), params.raw.clone()).map_err(|error| match error {
+                Unreadable::Syntax { finding, .. } if finding.message.starts_with("the document must be") => {
+                    Refusal::invalid("config.patch raw must be an object")
+                }
+                other => does_not_parse(&other),
+            })?;
+        let mut document = before.as_ref().map_err(does_not_parse)?.clone();
+        document.merge_with(patch.value(), &params.replace_paths).map_err(|it| invalid(vec![it]))?;
+        document
+    } else {
+        Document::parse(path, params.raw.clone()).map_err(|it| does_not_parse(&it))?
+    };
+    // Of a text that does not parse, no secret can be kept; a candidate that needs one is refused by its mark.
+    let before = before.unwrap_or_else(|_| Document::fresh(path));
+    it.keep_secrets(&before).map_err(invalid)?;
+    Ok(it)
+}
+
+fn reply(
+    gateway: &Gateway,
+    document: &Document,
+    written: &Written,
+    (params, kind): (&WriteParams, Kind),
+    report: ReloadReport,
+) -> WriteReply {
+    let is_set = kind == Kind::Set;
+    let restarts = report.how == ReloadHow::Restarting;
+    let restart = Restart {
+        ok: restarts,
+        pid: std::process::id(),
+        delay_ms: params.restart_delay_ms.unwrap_or(0),
+        reason: kind.name().to_owned(),
+        mode: if restarts { "emit" } else { "none" }.to_owned(),
+    };
+    WriteReply {
+        ok: true,
+        path: gateway.instance.config_path.display().to_string(),
+        config: document::redacted(document.value(), REDACTED),
+        hash: hash(gateway, document.text()),
+        changed_paths: written.changes.iter().map(|it| it.path.clone()).collect(),
+        generation: report.generation,
+        effect: Some(effect(&report)),
+        restart: Some(restart).filter(|_| !is_set),
+        sentinel: Some(sentinel(gateway, params, kind)).filter(|_| !is_set),
+        reload: Some(report),
+    }
+}
+
+/// What the gateway did with it, for people.
+fn effect(report: &ReloadReport) -> String {
+    std::iter::once(report.how.words().to_owned())
+        .chain(report.why.iter().cloned())
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn sentinel(gateway: &Gateway, params: &WriteParams, kind: Kind) -> Value {
+    let mut payload = json!({
+        "kind": kind.name().replace('.', "-"),
+        "status": "ok",
+        "ts": clock::now_ms(),
+        "message": params.note,
+        "doctorHint": format!("run: {} doctor", gateway.instance.command()),
+        "stats": {"mode": kind.name(), "root": gateway.instance.state_dir},
+    });
+    if let Some(key) = &params.session_key {
+        payload["sessionKey"] = json!(key);
+    }
+    json!({"persisted": false, "payload": payload})
+}
+
+fn does_not_parse(error: &Unreadable) -> Refusal {
+    let found = whole(error);
+    let place = if found.line > 0 {
+        format!(" at line {}, column {}", found.line, found.column)
+    } else {
+        String::new()
+    };
+    let words = format!("the config does not parse{place}: {}", found.message);
+    Refusal::invalid(words).details(json!({"issues": issues(vec![found])}))
+}
+
+fn invalid(found: Vec<Finding>) -> Refusal {
+    Refusal::invalid(INVALID).details(json!({"issues": issues(found)}))
+}
+
+fn issues(found: Vec<Finding>) -> Vec<Issue> {
+    found.into_iter().map(issue).collect()
+}
+
+fn changed(changes: &[Change]) -> Refusal {
+    Refusal::invalid(CHANGED).details(json!({"changes": changes}))
+}
+
+fn not_written(error: NotWritten) -> Refusal {
+    match error {
+        NotWritten::Changed { changes, .. } => changed(&changes),
+        NotWritten::Busy { .. } => Refusal::unavailable(error.to_string()).retryable(),
+        NotWritten::Folder(_) | NotWritten::Io(_) => Refusal::unavailable(base::text::chain(&error)),
+    }
+}

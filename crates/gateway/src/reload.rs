@@ -208,8 +208,9 @@ fn of_unreadable(error: &Unreadable) -> String {
 fn take(gateway: &Arc<Gateway>, force: Force) -> ReloadReport {
     let before = gateway.force();
     if before.texts == force.texts && before.value.0 == force.value.0 {
-        settled(gateway);
-        return report(gateway, ReloadHow::Unchanged, Vec::new(), Vec::new());
+        // What was refused meanwhile is gone from the file.
+        let how = if settled(gateway) { ReloadHow::Applied } else { ReloadHow::Unchanged };
+        return report(gateway, how, Vec::new(), Vec::new());
     }
     let plan = Plan::of(&before.value.0, &force.value.0);
     let mode = force.config.gateway.reload.mode.clone();
@@ -281,8 +282,8 @@ fn restart_when_idle(gateway: &Gateway) {
     }
 }
 
-/// The file and what is in force are one.
-fn settled(gateway: &Gateway) {
+/// The file and what is in force are one. Whether they were not before.
+fn settled(gateway: &Gateway) -> bool {
     let mut state = gateway.reload.state();
     let was_refused = state.refused.take().is_some();
     state.waits_for_turns = false;
@@ -291,6 +292,7 @@ fn settled(gateway: &Gateway) {
     if was_refused {
         info!("the config file is in force again");
     }
+    was_refused
 }
 
 fn refuse(gateway: &Gateway, plan: Vec<protocol::reload::ReloadStep>, why: Vec<String>) -> ReloadReport {

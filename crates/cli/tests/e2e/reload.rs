@@ -187,6 +187,66 @@ fn a_port_that_somebody_has_is_refused_before_anything_stops() {
 }
 
 #[test]
+fn a_restart_that_finds_its_port_taken_after_all_begins_again_with_the_config_before() {
+    let sandbox = sandbox();
+    let model = testkit::ScriptedModel::start().key(crate::scene::KEY);
+    let (base, other) = (free_base(), free_base());
+    let fast = |it: &mut Value| it["gateway"]["reload"] = json!({"debounceMs": 5});
+    configure(&sandbox, MAIN, &model.base_url(), |it| {
+        fast(it);
+        it["gateway"]["port"] = json!(base.port());
+    });
+    let gateway = testkit::Gateway::start(sandbox.command(&["--profile", MAIN, "gateway"]), base.port());
+    let scene = Scene { gateway, model, sandbox, base };
+    scene.model.on("slowly", Script::new().text("half ").wait("gate").text("and whole"));
+    let mut person = scene.person();
+    let run = person.say("main", "slowly");
+    person.wait_said(&run, "half");
+    edit(&scene, |it| it["gateway"]["port"] = json!(other.port()));
+    scene.gateway.wait_log("the config needs a restart turns=1");
+    // While it waits for the turn, somebody takes the port that was free.
+    let _stranger = std::net::TcpListener::bind(("127.0.0.1", other.port())).expect("it was free");
+    scene.model.open("gate");
+    assert_eq!(said(&person.hear(&run)), "final: half and whole");
+    let line = scene.gateway.wait_log("the gateway begins again with the config before");
+    assert!(line.contains(&format!("port {} is taken by", other.port())), "{line}");
+    let seen = until("it is back, and says why", || {
+        let status = testkit::Output::of(scene.command(&["gateway", "call", "status", "--json"]));
+        serde_json::from_str::<Value>(&status.stdout).ok().filter(|it| it["config"]["inForce"] == false)
+    });
+    assert_eq!(
+        (&seen["instance"]["port"], &seen["instance"]["pid"]),
+        (&json!(scene.base.port()), &json!(scene.gateway.pid()))
+    );
+    scene.person().check_goes_on("main");
+}
+
+#[test]
+fn a_workspace_of_another_gateway_is_refused_before_a_restart() {
+    let sandbox = sandbox();
+    let model = testkit::ScriptedModel::start().key(crate::scene::KEY);
+    configure(&sandbox, "other", &model.base_url(), |_| {});
+    let (other_base, base) = (free_base(), free_base());
+    let other = sandbox.start(&["--profile", "other"], other_base.port());
+    let theirs = sandbox.state(Some("other")).join("workspace-other");
+    for mode in ["hybrid", "restart"] {
+        configure(&sandbox, MAIN, &model.base_url(), |it| {
+            it["gateway"]["reload"] = json!({"debounceMs": 5, "mode": mode});
+        });
+        let mut gateway = sandbox.start(&["--profile", MAIN], base.port());
+        configure(&sandbox, MAIN, &model.base_url(), |it| {
+            it["gateway"]["reload"] = json!({"debounceMs": 5, "mode": mode});
+            it["agents"]["defaults"]["workspace"] = json!(theirs);
+        });
+        let line = gateway.wait_log("is not in force");
+        let holder = format!("is held by instance other (pid {}, ", other.pid());
+        assert!(line.contains("workspace") && line.contains(&holder), "{line}");
+        assert!(gateway.is_running() && !gateway.log().contains("stopping on a changed config"));
+        assert_eq!(gateway.stop(), 0);
+    }
+}
+
+#[test]
 fn a_login_that_another_instance_has_is_refused_and_one_that_changes_moves_alone() {
     let sandbox = sandbox();
     let model = testkit::ScriptedModel::start().key(crate::scene::KEY);

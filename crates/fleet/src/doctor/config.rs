@@ -39,17 +39,19 @@ pub(super) fn findings(scene: &Scene<'_>) -> Vec<Finding> {
     let judged = scene.judged();
     let errors = judged.errors.iter().map(|it| (Severity::Error, it, "a gateway does not start with this"));
     let warnings = judged.warnings.iter().map(|it| (Severity::Warn, it, "the gateway goes on without it"));
-    let place = |it: &profile::Finding| match it.line {
-        0 => scene.short(&scene.instance.config_path),
-        line => format!("{}:{line}", scene.short(&scene.instance.config_path)),
+    let place = |it: &profile::Finding| {
+        let is_named = !it.file.as_os_str().is_empty();
+        let file = scene.short(if is_named { &it.file } else { &scene.instance.config_path });
+        if it.line == 0 { file } else { format!("{file}:{}", it.line) }
     };
     let told = |(severity, it, why): (Severity, &profile::Finding, &str)| {
         let what =
             if it.path.is_empty() { it.message.clone() } else { format!("{}: {}", it.path, it.message) };
         let found = Finding::new(severity, place(it), what, why);
-        match it.path.is_empty() {
-            true => found.advise("correct the file"),
-            false => found.run(scene.command(&format!("config set {} VALUE", it.path))),
+        match () {
+            () if it.path.is_empty() => found.advise("correct the file"),
+            () if !it.remedy.is_empty() => found.advise(&it.remedy),
+            () => found.run(scene.command(&format!("config set {} VALUE", it.path))),
         }
     };
     errors.chain(warnings).map(told).collect()

@@ -88,7 +88,9 @@ impl<'a> Found<'a> {
 
     fn misspelt(&mut self, keys: &[String]) {
         let nearest = known::nearest(&strs(keys), ours());
-        let remedy = nearest.map(|it| format!("did you mean {it}?")).unwrap_or_default();
+        let remedy = nearest.map_or("take it out, if it is not for another program".to_owned(), |it| {
+            format!("did you mean {it}?")
+        });
         let finding = self.sources.finding(keys, "is no key that anybody knows").remedy(remedy);
         self.list.push(finding.weighs(Weight::Warning));
     }

@@ -1,6 +1,7 @@
 //! Puts a config in force: first everything that can fail, then the swap, then what nobody needs any more goes.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::PoisonError;
 
 use profile::claims::Claim;
@@ -92,23 +93,36 @@ fn check_ports(gateway: &Gateway, force: &Force) -> Result<(), String> {
 /// # Errors
 /// Says what is in its way.
 pub(super) fn rehearse(gateway: &Gateway, force: &Force) -> Result<(), String> {
-    let Some(port) = force.config.gateway.port.filter(|it| *it != gateway.port && !gateway.is_port_fixed)
-    else {
-        return check_ports(gateway, force);
-    };
+    let named = force.config.gateway.port.filter(|_| !gateway.is_port_fixed);
+    let port = named.unwrap_or(gateway.port);
     let plan = Plan::of(port).map_err(|error| error.to_string())?;
     let checked =
         gateway.instance.host.check_ports(&gateway.instance.state_dir, &plan, &force.holdings.pinned);
     checked.map_err(|error| format!("{error}; {}", error.remedy()))?;
     let claims = gateway.claims.lock().unwrap_or_else(PoisonError::into_inner);
-    for (role, port) in plan.fixed() {
-        let claim = Claim::Port(role, port);
-        if !claims.has(&claim) {
-            claims.lease(claim).map_err(|error| base::text::chain(&error))?;
+    let ports = plan.fixed().into_iter().map(|(role, port)| Claim::Port(role, port));
+    let needed = force.holdings.needed(force.workspace.clone());
+    for claim in ports.chain(needed).filter(|it| !claims.has(it)) {
+        // Given back at once: it is taken again by the start.
+        claims.lease(claim).map_err(|error| base::text::chain(&error))?;
+    }
+    if port == gateway.port { Ok(()) } else { try_port(port) }
+}
+
+/// Binds what a gateway on this port would, and lets it go again.
+fn try_port(port: u16) -> Result<(), String> {
+    let addresses =
+        [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
+    for address in addresses {
+        match TcpListener::bind(address) {
+            // Some machines have no IPv6.
+            Err(error) if address.is_ipv4() || error.kind() == ErrorKind::AddrInUse => {
+                let who =
+                    listener::who(port).map_or_else(|| error.to_string(), |it| format!("taken by {it}"));
+                return Err(format!("port {port} cannot be listened on: {who}"));
+            }
+            _ => {}
         }
     }
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop).map_err(|error| {
-        let who = listener::who(port).map_or_else(|| error.to_string(), |it| format!("taken by {it}"));
-        format!("port {port} cannot be listened on: {who}")
-    })
+    Ok(())
 }

@@ -57,22 +57,45 @@ fn kind(path: &[&str], keys: &[Key]) -> String {
         [section, ..] if HELD.contains(section) => return "hot".to_owned(),
         _ => {}
     }
-    let nearest = keys.iter().filter(|it| leads_to(&it.path, path)).max_by_key(|it| it.path.len());
+    // A section by itself says nothing of keys that it does not have.
+    let is_section = |key: &Key| {
+        let below = format!("{}.", key.path);
+        keys.iter().any(|it| it.path.starts_with(&below))
+    };
+    let counts = |it: &&Key| match reach(&parts(&it.path), path) {
+        Some(Reach::Whole) => true,
+        Some(Reach::Above) => !is_section(it),
+        None => false,
+    };
+    let nearest = keys.iter().filter(counts).max_by_key(|it| it.path.len());
     nearest.map_or(NOTHING, |it| it.reload.as_str()).to_owned()
 }
 
-/// Whether a key, with `*` for any name and `[]` for any place, is the one at `path` or stands above it. A section by
-/// itself says nothing of keys that it does not have.
-fn leads_to(key: &str, path: &[&str]) -> bool {
-    let key = key.replace("[]", ".[]");
-    let parts: Vec<&str> = key.split('.').collect();
-    if parts.len() > path.len() {
-        return false;
+/// How far a key leads on the way to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// It is the path.
+    Whole,
+    /// The path is below it.
+    Above,
+}
+
+fn parts(key: &str) -> Vec<String> {
+    key.replace("[]", ".[]").split('.').map(str::to_owned).collect()
+}
+
+/// Where a key leads, with `*` for any name, which may hold dots itself, and `[]` for any place in a list.
+fn reach(key: &[String], path: &[&str]) -> Option<Reach> {
+    let Some((first, rest)) = key.split_first() else {
+        return Some(if path.is_empty() { Reach::Whole } else { Reach::Above });
+    };
+    if first == "*" {
+        let found = (1..=path.len()).filter_map(|it| reach(rest, &path[it..]));
+        return found.max_by_key(|it| *it == Reach::Whole);
     }
-    parts
-        .iter()
-        .zip(path)
-        .all(|(key, it)| key == it || *key == "*" || (*key == "[]" && it.parse::<usize>().is_ok()))
+    let (own, below) = path.split_first()?;
+    let is_same = first == own || (first == "[]" && own.parse::<usize>().is_ok());
+    is_same.then(|| reach(rest, below))?
 }
 
 #[cfg(test)]
@@ -117,6 +140,20 @@ mod tests {
                 ("channels.telegram.accounts.b.botToken", "channel telegram/b"),
                 ("channels.telegram.botToken", "channel telegram"),
             ],
+        );
+    }
+
+    #[test]
+    fn a_key_that_nobody_has_asks_for_nothing() {
+        check(
+            json!({}),
+            json!({"gateway": {"prot": 1}, "tols": {"deny": []}}),
+            &[("gateway.prot", "nothing"), ("tols.deny", "nothing")],
+        );
+        check(
+            json!({"gateway": {}}),
+            json!({"gateway": {"auth": {"token": {"source": "env", "id": "X"}}}}),
+            &[("gateway.auth.token.id", "hot"), ("gateway.auth.token.source", "hot")],
         );
     }
 

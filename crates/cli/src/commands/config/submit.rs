@@ -7,6 +7,7 @@ use profile::document::{Change, Unreadable, Weight};
 use profile::writing::{self, Author, Current, NotWritten};
 use profile::{Document, Instance, generations};
 use protocol::config::{Apply, CHANGED, INVALID, WriteParams, issues};
+use protocol::reload::ReloadReport;
 use protocol::{Code, Refusal};
 use serde_json::json;
 
@@ -25,6 +26,8 @@ struct Done {
     generation: Option<u64>,
     /// What the running gateway does with it; `None` where none runs.
     effect: Option<String>,
+    /// The same, key by key.
+    reload: Option<ReloadReport>,
 }
 
 /// The config file as the base of a write.
@@ -79,6 +82,7 @@ pub(crate) fn submit(
             "written": done.is_some(), "hash": writing::sum(after.text()), "changes": changes,
             "generation": done.as_ref().and_then(|it| it.generation),
             "effect": done.as_ref().and_then(|it| it.effect.as_ref()),
+            "reload": done.as_ref().and_then(|it| it.reload.as_ref()),
             "warnings": found.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }));
     } else {
@@ -92,8 +96,10 @@ pub(crate) fn submit(
 }
 
 fn tell(app: &App, instance: &Instance, changes: &[Change], is_same: bool, done: Option<&Done>) {
+    let plan = done.and_then(|it| it.reload.as_ref()).map(|it| it.plan.as_slice()).unwrap_or_default();
     for change in changes {
-        app.printer.line(&change_line(app, change));
+        let kind = plan.iter().find(|it| it.path == change.path).map(|it| format!(" ({})", it.kind));
+        app.printer.line(&format!("{}{}", change_line(app, change), kind.unwrap_or_default()));
     }
     let path = instance.config_path.display();
     match done {
@@ -166,7 +172,7 @@ fn through(
         ..WriteParams::default()
     };
     match client.call::<Apply>(&params) {
-        Ok(reply) => Ok(Done { generation: reply.generation, effect: reply.effect }),
+        Ok(reply) => Ok(Done { generation: reply.generation, effect: reply.effect, reload: reply.reload }),
         Err(NoAnswer::Refused(refusal)) => Err(refused(instance, before, &refusal)),
         Err(error) => Err(no_answer(instance, &error)),
     }
@@ -183,7 +189,7 @@ fn directly(instance: &Instance, before: &Current, text: &str, why: &str) -> Res
     })?;
     // The text is written; that it is not in the history yet is made up for by the gateway that starts with it.
     let generation = generations::accept(&instance.state_dir, text).ok();
-    Ok(Done { generation, effect: None })
+    Ok(Done { generation, effect: None, reload: None })
 }
 
 fn refused(instance: &Instance, before: &Current, refusal: &Refusal) -> Failure {

@@ -45,6 +45,7 @@ mod quickstart;
 mod real_model;
 mod reload;
 mod scene;
+mod secrets;
 mod security;
 mod seed;
 mod setup;

@@ -17,6 +17,8 @@ use tokio::time::timeout;
 pub(super) struct Watch {
     kernel: AsyncFd<OwnedFd>,
     names: Vec<OsString>,
+    /// A change was heard of and not told yet: whoever waited for it went away meanwhile.
+    is_pending: bool,
 }
 
 impl Watch {
@@ -44,7 +46,7 @@ impl Watch {
             }
             names.extend(path.file_name().map(ToOwned::to_owned));
         }
-        Ok(Self { kernel: AsyncFd::with_interest(kernel, Interest::READABLE)?, names })
+        Ok(Self { kernel: AsyncFd::with_interest(kernel, Interest::READABLE)?, names, is_pending: false })
     }
 
     /// Waits for a change, and then until nothing has changed for `quiet`.
@@ -52,10 +54,13 @@ impl Watch {
     /// # Errors
     /// When the kernel's word cannot be read.
     pub(super) async fn changed(&mut self, quiet: Duration) -> io::Result<()> {
-        while !self.heard().await? {}
+        while !self.is_pending {
+            self.is_pending = self.heard().await?;
+        }
         while let Ok(heard) = timeout(quiet, self.heard()).await {
             heard?;
         }
+        self.is_pending = false;
         Ok(())
     }
 
@@ -102,5 +107,16 @@ mod tests {
         assert!(timeout(Duration::from_millis(20), watch.changed(quiet)).await.is_err(), "another file");
         std::fs::remove_file(&path).expect("removed");
         watch.changed(quiet).await.expect("heard");
+    }
+
+    #[tokio::test]
+    async fn what_was_heard_of_is_told_to_the_next_who_waits() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("openclaw.json");
+        let mut watch = Watch::on(std::slice::from_ref(&path)).expect("watched");
+        base::file::replace(&path, b"{}").expect("replaced");
+        let long = Duration::from_secs(3600);
+        assert!(timeout(Duration::from_millis(20), watch.changed(long)).await.is_err(), "it is still quiet");
+        watch.changed(Duration::from_millis(1)).await.expect("heard before");
     }
 }

@@ -135,8 +135,6 @@ impl Reload {
 
 /// Looks at the config whenever its files change, until it is stopped.
 pub(crate) async fn follow(gateway: Arc<Gateway>, stop: CancellationToken) {
-    // What is in force was read before the files were watched.
-    let mut is_first = true;
     loop {
         let force = gateway.force();
         let mut paths: Vec<PathBuf> = force.texts.iter().map(|(path, _)| path.clone()).collect();
@@ -148,7 +146,8 @@ pub(crate) async fn follow(gateway: Arc<Gateway>, stop: CancellationToken) {
                 return;
             }
         };
-        if std::mem::take(&mut is_first) && (gateway.reload.refused().is_some() || is_changed(&force)) {
+        // What is in force was read before these files were watched.
+        if gateway.reload.refused().is_some() || is_changed(&force) {
             look(&gateway).await;
         }
         // Watched by the same watch for as long as the same files are in force.

@@ -28,7 +28,7 @@ Usage: cargo xtask VERB
                      with filters only build, and run the tests whose names contain one of them
   components         install what is missing, and print where each component is
   tidy               the rules of this tree that no compiler knows: layers, sizes, banned calls, links, coverage
-  codegen            build the command and write docs/cli.md from its help
+  codegen            build the command and write docs/cli.md and docs/config.md from what it says
   man [DIR]          build the command and write its manual pages, into target/man where no folder is named
   help               this text
 

@@ -48,7 +48,7 @@ const RULES: &[(&str, Rule)] = &[
     ("dependencies", dependencies::check),
     ("architecture", documents::check_architecture),
     ("links", documents::check_links),
-    ("cli-reference", documents::check_cli_reference),
+    ("generated", documents::check_generated),
     ("coverage", coverage::check),
 ];
 

@@ -17,15 +17,20 @@ pub(super) fn check_links(repository: &Repository) -> anyhow::Result<Vec<Finding
     Ok(links(&repository.tree))
 }
 
-pub(super) fn check_cli_reference(repository: &Repository) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn check_generated(repository: &Repository) -> anyhow::Result<Vec<Finding>> {
     let binary = crate::programs()?.join(codegen::PROGRAM);
-    if !binary.is_file() {
-        let text = "cannot be compared with the command's help, as the command is not built: run `cargo build \
-                    --workspace`, or `cargo xtask test`, which builds it first";
-        return Ok(vec![Finding::in_file(codegen::REFERENCE, text)]);
+    let mut findings = Vec::new();
+    for document in &codegen::DOCUMENTS {
+        if !binary.is_file() {
+            let text = "cannot be compared with what the command says, as the command is not built: run `cargo build \
+                        --workspace`, or `cargo xtask test`, which builds it first";
+            findings.push(Finding::in_file(document.path, text));
+            continue;
+        }
+        let fresh = document.text(&binary)?;
+        findings.extend(current(document.path, repository.tree.text(document.path), &fresh));
     }
-    let fresh = codegen::reference(&binary)?;
-    Ok(current(codegen::REFERENCE, repository.tree.text(codegen::REFERENCE), &fresh))
+    Ok(findings)
 }
 
 fn architecture(tree: &Tree) -> Vec<Finding> {
@@ -178,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cli_reference_holds_here() {
-        assert_holds_here(check_cli_reference);
+    fn generated_documents_hold_here() {
+        assert_holds_here(check_generated);
     }
 }

@@ -8,6 +8,7 @@ use profile::document::Unreadable;
 use profile::folder::{self, BadFolder};
 use profile::ports::{self, DEFAULT_BASE};
 use profile::registry::Record;
+use profile::writing::{self, Author};
 use profile::{Ambient, Document, Finding, Instance, listener};
 use serde_json::{Value, json};
 
@@ -59,6 +60,9 @@ pub enum SetupError {
     /// Something could not be written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The config could not be written.
+    #[error(transparent)]
+    Written(#[from] writing::NotWritten),
     /// Every base from the default on is taken.
     #[error("no base port is free between {DEFAULT_BASE} and the ports that the system hands out")]
     NoPort,
@@ -152,7 +156,20 @@ fn skips_bootstrap(config: &Path) -> bool {
 }
 
 fn write_new(instance: &Instance, port: u16, workspace: &Path) -> Result<(), SetupError> {
-    fresh(instance, port, workspace, None).map_err(|it| unfit(instance, it))?.save()?;
+    let document = fresh(instance, port, workspace, None).map_err(|it| unfit(instance, it))?;
+    write(instance, None, &document, "a new instance")
+}
+
+/// Writes the config, unless somebody else did meanwhile.
+fn write(
+    instance: &Instance,
+    before: Option<&str>,
+    document: &Document,
+    why: &str,
+) -> Result<(), SetupError> {
+    let author = Author { by: "setup".to_owned(), why: why.to_owned() };
+    let base = before.map(writing::sum);
+    writing::write(instance, base.as_deref(), document.text(), &author)?;
     Ok(())
 }
 
@@ -211,13 +228,14 @@ fn complete(
         ("gateway.auth.token", json!(token()), has_secret),
         ("agents.defaults.workspace", json!(workspace), document.get("agents.defaults.workspace").is_some()),
     ];
+    let before = document.text().to_owned();
     let mut added = Vec::new();
     for (key, value, _) in wanted.into_iter().filter(|(_, _, is_there)| !is_there) {
         document.set(key, &value).map_err(|it| unfit(instance, it))?;
         added.push(key);
     }
     if !added.is_empty() {
-        document.save()?;
+        write(instance, Some(&before), &document, "what was missing")?;
     }
     Ok(added)
 }

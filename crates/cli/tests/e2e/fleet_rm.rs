@@ -138,7 +138,7 @@ fn of_an_instance_whose_folder_is_gone_the_record_is_forgotten() {
 fn a_removal_that_is_killed_has_removed_all_or_nothing() {
     let world = World::new();
     world.make("main", 0);
-    let before = belongings(&world.state("main"));
+    let mut before = belongings(&world.state("main"));
     let mut outcomes = [0, 0];
     at_every_change(
         || world.command(&["rm", "main", "--confirm", "main"]),
@@ -155,6 +155,7 @@ fn a_removal_that_is_killed_has_removed_all_or_nothing() {
             } else {
                 assert_eq!(world.names(), [""; 0], "{place}");
                 world.make("main", 0);
+                before = belongings(&world.state("main"));
             }
         },
     );

@@ -14,6 +14,12 @@ pub struct Found<'a> {
     list: Vec<Finding>,
 }
 
+/// Sections of which only the claims are obeyed: folders, ports, addresses and logins that one instance may hold.
+fn is_held(keys: &[String]) -> bool {
+    let keys = strs(keys);
+    matches!(keys[..], ["browser" | "canvasHost" | "channels", ..] | ["agents", "list", ..])
+}
+
 fn is_known(keys: &[String]) -> bool {
     known::is_known(&strs(keys))
 }
@@ -58,7 +64,12 @@ impl<'a> Found<'a> {
                 self.misspelt(keys);
                 continue;
             }
-            self.without_effect(keys);
+            if is_held(keys) {
+                let words = "is not run here; what it names is held, so that no other instance takes it";
+                self.list.push(self.sources.finding(keys, words).weighs(Weight::Note));
+            } else {
+                self.without_effect(keys);
+            }
             let section = keys.iter().try_fold(value, |it, key| match it {
                 Value::Array(items) => items.get(key.parse::<usize>().ok()?),
                 other => other.get(key),

@@ -140,12 +140,16 @@ fn reply(
         config: document::redacted(document.value(), REDACTED),
         hash: hash(gateway, document.text()),
         changed_paths: written.changes.iter().map(|it| it.path.clone()).collect(),
-        generation: report.generation,
+        generation: Some(report.how).filter(|it| is_in_force(*it)).and(report.generation),
         effect: Some(effect(&report)),
         restart: Some(restart).filter(|_| !is_set),
         sentinel: Some(sentinel(gateway, params, kind)).filter(|_| !is_set),
         reload: Some(report),
     }
+}
+
+fn is_in_force(how: ReloadHow) -> bool {
+    matches!(how, ReloadHow::Applied | ReloadHow::Unchanged)
 }
 
 /// What the gateway did with it, for people.

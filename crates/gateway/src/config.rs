@@ -362,6 +362,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_nothing_but_mistakes_is_judged_soon_and_in_few_words() {
+        let keys: Vec<String> = (0..20_000).map(|it| format!("mistake{it}: {it}")).collect();
+        let text = format!("{{gateway: {{mode: 'local'}}, {}}}", keys.join(", "));
+        let document = Document::parse(Path::new("/x/openclaw.json"), text).expect("JSON5");
+        let read = read(document, &Reach::default(), &Ambient::of(&[], Path::new("/")));
+        let last = read.findings.iter().find(|it| it.line == 0).expect("the rest is counted");
+        assert_eq!((read.findings.len(), last.message.as_str()), (101, "19900 more like these"));
+    }
+
+    #[test]
     fn variables_and_references_are_put_in_and_kept_from_sight() {
         let ambient = Ambient::of(&[("KEY", "k-123456")], Path::new("/"));
         let text = "{gateway: {mode: 'local', auth: {token: {source: 'env', id: 'KEY'}}}, env: {vars: {OWN: 'o-1'}, \

@@ -104,6 +104,7 @@ pub(crate) struct Reload {
 struct State {
     refused: Option<Refused>,
     waits_for_turns: bool,
+    looks: u64,
     last: Option<ReloadReport>,
 }
 
@@ -121,6 +122,11 @@ impl Reload {
     /// What was done with the last change.
     pub(crate) fn last(&self) -> Option<ReloadReport> {
         self.state().last.clone()
+    }
+
+    /// How often the files were read since the start.
+    pub(crate) fn looks(&self) -> u64 {
+        self.state().looks
     }
 
     /// Why the file is not in force, where it is not.
@@ -323,8 +329,11 @@ fn report(
     why: Vec<String>,
 ) -> ReloadReport {
     let report = ReloadReport { how, plan, why, generation: gateway.force().generation, at: clock::now_ms() };
+    let mut state = gateway.reload.state();
+    state.looks += 1;
     if how != ReloadHow::Unchanged {
-        gateway.reload.state().last = Some(report.clone());
+        state.last = Some(report.clone());
     }
+    drop(state);
     report
 }

@@ -221,6 +221,9 @@ pub struct ConfigStatus {
     /// What is to be said of the config in force: warnings and notes.
     #[serde(default)]
     pub findings: Vec<String>,
+    /// How often the files were read since the start.
+    #[serde(default)]
+    pub looks: u64,
     /// What was done with the last change since the start.
     pub last: Option<ReloadReport>,
 }

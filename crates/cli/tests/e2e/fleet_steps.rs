@@ -9,14 +9,13 @@ use std::thread;
 use serde_json::Value;
 
 use crate::fleet_world::{World, kill, number};
+use crate::random::{Random, SEED};
 use crate::support::text;
 
 /// Steps of one run.
 const STEPS: usize = 1000;
 /// How often everything is looked at that takes longer than the listing.
 const ROUND: usize = 10;
-/// What the run is made from, unless this variable says otherwise.
-const SEED: (&str, u64) = ("OPENCLAW_TEST_SEED", 20_000);
 const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "default"];
 
 /// What is done to an instance.
@@ -69,28 +68,9 @@ struct Chaos {
     done: Vec<String>,
 }
 
-/// Xorshift: the same numbers for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        let length = u64::try_from(of.len()).expect("small");
-        of[usize::try_from(self.next() % length).expect("small")]
-    }
-}
-
 #[test]
 fn after_a_thousand_steps_the_listing_is_still_the_truth() {
-    let seed = std::env::var(SEED.0).ok().and_then(|it| it.parse().ok()).unwrap_or(SEED.1);
-    // Its first numbers tell little.
-    let random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let (random, seed) = Random::seeded();
     let world = World::new();
     let mut chaos = Chaos { world, expected: BTreeMap::new(), random, seed, done: Vec::new() };
     for step in 1..=STEPS {

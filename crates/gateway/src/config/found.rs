@@ -7,11 +7,16 @@ use serde_json::Value;
 use super::known;
 use super::schema::ours;
 
+/// The most that is told of a config, of each weight: nobody reads on, and each place is looked up in the file.
+const MOST: usize = 100;
+
 /// Findings about one config.
 #[derive(Debug)]
 pub struct Found<'a> {
     sources: &'a Sources,
     list: Vec<Finding>,
+    /// Those that were too many to be told.
+    untold: usize,
 }
 
 /// Sections of which only the claims are obeyed: folders, ports, addresses and logins that one instance may hold.
@@ -31,22 +36,22 @@ fn strs(keys: &[String]) -> Vec<&str> {
 impl<'a> Found<'a> {
     /// Begins with those that reading the files brought.
     pub(super) fn new(sources: &'a Sources, list: Vec<Finding>) -> Self {
-        Self { sources, list }
+        Self { sources, list, untold: 0 }
     }
 
     /// Something that keeps a gateway from running.
     pub fn wrong<K: AsRef<str>>(&mut self, keys: &[K], words: impl Into<String>) {
-        self.list.push(self.sources.finding(keys, words));
+        self.add(keys, words, Weight::Error);
     }
 
     /// Something that does not do what was meant.
     pub fn odd<K: AsRef<str>>(&mut self, keys: &[K], words: impl Into<String>) {
-        self.list.push(self.sources.finding(keys, words).weighs(Weight::Warning));
+        self.add(keys, words, Weight::Warning);
     }
 
     /// A key of the original that nothing here obeys.
     pub fn without_effect<K: AsRef<str>>(&mut self, keys: &[K]) {
-        self.list.push(self.sources.finding(keys, "has no effect here").weighs(Weight::Note));
+        self.add(keys, "has no effect here", Weight::Note);
     }
 
     /// A value that is missing because what it names is. Without the secret of the gateway itself nobody may run: it
@@ -66,7 +71,7 @@ impl<'a> Found<'a> {
             }
             if is_held(keys) {
                 let words = "is not run here; what it names is held, so that no other instance takes it";
-                self.list.push(self.sources.finding(keys, words).weighs(Weight::Note));
+                self.add(keys, words, Weight::Note);
             } else {
                 self.without_effect(keys);
             }
@@ -97,7 +102,20 @@ impl<'a> Found<'a> {
         }
     }
 
+    fn add<K: AsRef<str>>(&mut self, keys: &[K], words: impl Into<String>, weight: Weight) {
+        // Of each weight as many: a flood of notes does not drown an error.
+        if self.list.iter().filter(|it| it.weight == weight).count() >= MOST {
+            self.untold += 1;
+            return;
+        }
+        self.list.push(self.sources.finding(keys, words).weighs(weight));
+    }
+
     fn misspelt(&mut self, keys: &[String]) {
+        if self.list.iter().filter(|it| it.weight == Weight::Warning).count() >= MOST {
+            self.untold += 1;
+            return;
+        }
         let nearest = known::nearest(&strs(keys), ours());
         let remedy = nearest.map_or("take it out, if it is not for another program".to_owned(), |it| {
             format!("did you mean {it}?")
@@ -110,6 +128,9 @@ impl<'a> Found<'a> {
     pub(super) fn into_list(self) -> Vec<Finding> {
         let main = self.sources.main().path().to_path_buf();
         let mut list = self.list;
+        if self.untold > 0 {
+            list.push(Finding::whole(format!("{} more like these", self.untold)).weighs(Weight::Warning));
+        }
         list.sort_by_key(|it| (it.file != main, it.file.clone(), it.line, it.column));
         list
     }

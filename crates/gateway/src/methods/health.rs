@@ -102,6 +102,7 @@ fn config_status(gateway: &Gateway) -> ConfigStatus {
         in_force: refused.is_none(),
         refused: refused.map(|it| it.why).unwrap_or_default(),
         findings: force.findings.iter().map(|it| it.told(&gateway.instance.config_path)).collect(),
+        looks: gateway.reload.looks(),
         last: gateway.reload.last(),
     }
 }

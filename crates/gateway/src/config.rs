@@ -87,7 +87,7 @@ pub struct GatewaySection {
 }
 
 /// `env`: a variable may also stand beside `vars`.
-#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct EnvSection {
     /// Variables by name. One that would move the instance (`OPENCLAW_…`) is ignored.
@@ -98,6 +98,13 @@ pub struct EnvSection {
     /// Variables beside `vars`.
     #[serde(flatten, skip_serializing)]
     pub others: std::collections::BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for EnvSection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The values hold keys.
+        f.debug_struct("EnvSection").field("names", &self.vars.keys().chain(self.others.keys())).finish()
+    }
 }
 
 /// `secrets`.
@@ -383,7 +390,8 @@ mod tests {
         assert_eq!(token.expose(), "k-123456", "the environment goes before the config");
         let key = read.config.models.providers["x"].api_key.as_ref().expect("is set");
         assert_eq!(key.expose(), "o-1");
-        assert!(!format!("{read:?}").contains("k-123456"));
+        let shown = format!("{read:?}");
+        assert!(!shown.contains("k-123456") && !shown.contains("o-1"), "{shown}");
         let hidden: Vec<_> = read.secrets.iter().map(Secret::expose).collect();
         assert!(
             hidden.contains(&"k-123456") && hidden.contains(&"o-1"),

@@ -12,7 +12,6 @@ use crate::config::{Config, Read, Secretive};
 use crate::holdings::Holdings;
 
 /// One accepted config and all that follows from it. A turn keeps the one that it began with.
-#[derive(Debug)]
 pub(crate) struct Force {
     /// Typed.
     pub(crate) config: Config,

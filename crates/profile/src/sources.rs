@@ -1,5 +1,6 @@
 //! A config as a whole: its file and all that it includes, with the place that each key comes from.
 
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -17,13 +18,20 @@ const DEEPEST: usize = 10;
 const LONGEST_PATH: usize = 4096;
 
 /// A config and what it includes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Sources {
     /// The first is the config file itself.
     documents: Vec<Document>,
     value: Value,
     /// Absent where nothing is included: each key is then where it says.
     root: Option<Node>,
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What they say may be secret.
+        f.debug_list().entries(&self.documents).finish()
+    }
 }
 
 /// Where the files are that a config may include.

@@ -19,12 +19,15 @@ impl Document {
     /// value there, and is not merged.
     ///
     /// # Errors
-    /// As [`Document::merge`].
+    /// As [`Document::merge`]; the document is then as it was.
     pub fn merge_with(&mut self, patch: &Value, whole: &[String]) -> Result<(), Finding> {
         let Some(patch) = patch.as_object() else {
             return Err(Finding::whole("a patch must be an object: { … }".to_owned()));
         };
-        self.merge_at(&mut Vec::new(), patch, whole)
+        let mut merged = self.clone();
+        merged.merge_at(&mut Vec::new(), patch, whole)?;
+        *self = merged;
+        Ok(())
     }
 
     /// Makes `value` what stands at `keys`, and touches only what is different there.
@@ -155,6 +158,14 @@ mod tests {
         for kept in kept {
             assert!(it.text().contains(kept), "{kept} is gone from {}", it.text());
         }
+    }
+
+    #[test]
+    fn a_patch_that_is_refused_changes_nothing() {
+        let text = "{ a: {}, port: 1, port: { b: 2 } }";
+        let mut it = Document::parse(Path::new("/x"), text.to_owned()).expect("JSON5");
+        it.merge(&json!({"a": {"c": 1}, "port": 5})).expect_err("a key that stands twice");
+        assert_eq!(it.text(), text);
     }
 
     #[test]

@@ -154,7 +154,7 @@ pub(crate) async fn follow(gateway: Arc<Gateway>, stop: CancellationToken) {
         };
         // What is in force was read before these files were watched.
         if gateway.reload.refused().is_some() || is_changed(&force) {
-            look(&gateway).await;
+            watch.suspect();
         }
         // Watched by the same watch for as long as the same files are in force.
         while gateway.force().texts.iter().map(|(path, _)| path).eq(force.texts.iter().map(|(path, _)| path))

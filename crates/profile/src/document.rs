@@ -2,21 +2,24 @@
 
 mod changes;
 mod edit;
+mod excerpt;
 mod marks;
 mod patch;
+mod places;
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use base::file::{self, FileError};
-use jsonc_parser::ast;
-use jsonc_parser::{CollectOptions, ParseOptions};
+use jsonc_parser::ParseOptions;
 use serde_json::{Map, Value};
 
 pub use changes::{Change, changes, redacted};
 pub use marks::REDACTED;
+use places::Places;
 
 /// The most bytes that a config file may have.
 pub(crate) const LARGEST: u64 = 2 * 1024 * 1024;
@@ -132,6 +135,8 @@ pub struct Document {
     path: PathBuf,
     text: String,
     value: Value,
+    /// Made when something is to be said of it.
+    places: OnceLock<Arc<Places>>,
 }
 
 impl fmt::Debug for Document {
@@ -144,7 +149,8 @@ impl fmt::Debug for Document {
 impl Document {
     /// An empty document that is yet to be written.
     pub fn fresh(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), text: "{}\n".to_owned(), value: Value::Object(Map::new()) }
+        let value = Value::Object(Map::new());
+        Self { path: path.to_path_buf(), text: "{}\n".to_owned(), value, places: OnceLock::new() }
     }
 
     /// Reads and parses the file.
@@ -198,7 +204,7 @@ impl Document {
                 return Err(syntax(Finding::at(&text, at, "", error.kind().to_string())));
             }
         };
-        Ok(Self { path: path.to_path_buf(), text, value })
+        Ok(Self { path: path.to_path_buf(), text, value, places: OnceLock::new() })
     }
 
     /// The file.
@@ -273,8 +279,7 @@ impl Document {
     /// As [`Document::finding`], for keys that may hold dots themselves.
     pub fn finding_at<K: AsRef<str>>(&self, keys: &[K], message: impl Into<String>) -> Finding {
         let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
-        let parsed = jsonc_parser::parse_to_ast(&self.text, &CollectOptions::default(), &options());
-        let at = parsed.ok().and_then(|it| it.value).map_or(0, |root| place(&root, &keys));
+        let at = self.places.get_or_init(|| Arc::new(Places::of(&self.text))).find(&keys);
         Finding { file: self.path.clone(), ..Finding::at(&self.text, at, &keys.join("."), message.into()) }
     }
 }
@@ -324,7 +329,7 @@ impl Finding {
             path: path.to_owned(),
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
-            excerpt: " ".repeat(indent) + &mask(&base::text::line(line, 160)),
+            excerpt: " ".repeat(indent) + &excerpt::masked(text, line_start, &base::text::line(line, 160)),
             ..Self::whole(message)
         }
     }
@@ -337,19 +342,6 @@ impl Finding {
         let mark = " ".repeat(self.column.saturating_sub(1).min(self.excerpt.chars().count()));
         format!("{indent} |\n{number} | {}\n{indent} | {mark}^", self.excerpt)
     }
-}
-
-/// A line of a config may hold a secret: what follows a word that sounds like one is masked, also where the colon
-/// between them is what is missing.
-fn mask(line: &str) -> String {
-    let lower = line.to_ascii_lowercase();
-    let words = ["token", "password", "secret", "apikey", "api_key"].into_iter();
-    let Some(end) = words.filter_map(|it| Some(lower.find(it)? + it.len())).min() else {
-        return line.to_owned();
-    };
-    let (key, rest) = line.split_at(end);
-    let is_bare = rest.trim_matches(['"', '\'', ':', ' ']).is_empty();
-    if is_bare { line.to_owned() } else { format!("{key}: ***") }
 }
 
 fn read(path: &Path) -> Result<String, Unreadable> {
@@ -367,33 +359,6 @@ fn read(path: &Path) -> Result<String, Unreadable> {
 
 fn options() -> ParseOptions {
     ParseOptions { allow_missing_commas: false, ..ParseOptions::default() }
-}
-
-/// Where the value at `path` begins.
-fn place(root: &ast::Value<'_>, keys: &[&str]) -> usize {
-    use jsonc_parser::common::Ranged;
-    let mut at = root;
-    let mut offset = root.range().start;
-    for key in keys.iter().copied() {
-        at = match at {
-            ast::Value::Object(object) => {
-                let Some(property) = object.properties.iter().find(|it| it.name.as_str() == key) else {
-                    break;
-                };
-                offset = property.range.start;
-                &property.value
-            }
-            ast::Value::Array(array) => {
-                let Some(element) = key.parse::<usize>().ok().and_then(|it| array.elements.get(it)) else {
-                    break;
-                };
-                offset = element.range().start;
-                element
-            }
-            _ => break,
-        };
-    }
-    offset
 }
 
 /// The texts of a config that are secrets by their key; see [`Document::secrets`].
@@ -553,7 +518,7 @@ mod tests {
             ("password:", "password:"),
             ("port: 1", "port: 1"),
         ] {
-            assert_eq!(mask(line), expected, "{line}");
+            assert_eq!(excerpt::masked(line, 0, line), expected, "{line}");
         }
     }
 

@@ -14,6 +14,10 @@ use crate::document::{Document, Finding, Unreadable};
 const INCLUDE: &str = "$include";
 /// How deep files may include each other.
 const DEEPEST: usize = 10;
+/// How many times files may be included altogether: ten that each include the next ten times are ten thousand million.
+const MOST: usize = 1000;
+/// The most bytes of all that is included, each time counted.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// The longest path of an included file, in bytes.
 const LONGEST_PATH: usize = 4096;
 
@@ -66,6 +70,10 @@ struct Reader<'a> {
     documents: Vec<Document>,
     /// The files that lead to the one that is being read.
     chain: Vec<PathBuf>,
+    /// How many were included so far, and their bytes.
+    included: (usize, usize),
+    /// That there were too many has been told.
+    is_full: bool,
     found: Vec<Finding>,
 }
 
@@ -97,7 +105,15 @@ impl Sources {
         let home = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
         let value = document.value().clone();
         let chain = vec![document.path().to_path_buf()];
-        let mut reader = Reader { reach, home, documents: vec![document], chain, found: Vec::new() };
+        let mut reader = Reader {
+            reach,
+            home,
+            documents: vec![document],
+            chain,
+            included: (0, 0),
+            is_full: false,
+            found: Vec::new(),
+        };
         let root = reader.node(&value, 0, &mut Vec::new());
         let Reader { documents, found, .. } = reader;
         (Self { documents, value: root.value(), root: Some(root) }, found)
@@ -291,6 +307,7 @@ impl Reader<'_> {
                 return None;
             }
         };
+        self.included.1 += included.text().len();
         let value = included.value().clone();
         let path = included.path().to_path_buf();
         let at = self.documents.iter().position(|it| *it.path() == path).unwrap_or(self.documents.len());
@@ -332,7 +349,7 @@ impl Reader<'_> {
         }
     }
 
-    fn may_follow(&self, path: &Path) -> Result<(), String> {
+    fn may_follow(&mut self, path: &Path) -> Result<(), String> {
         if let Some(at) = self.chain.iter().position(|it| it == path) {
             let circle = self.chain[at..].iter().map(PathBuf::as_path).chain([path]);
             let circle: Vec<String> = circle.map(|it| it.display().to_string()).collect();
@@ -341,6 +358,14 @@ impl Reader<'_> {
         if self.chain.len() > DEEPEST {
             return Err(format!("{} would be included more than {DEEPEST} deep", path.display()));
         }
+        if self.included.0 >= MOST || self.included.1 >= MOST_BYTES {
+            let is_first = !std::mem::replace(&mut self.is_full, true);
+            let words =
+                format!("more than {MOST} files, or {MOST_BYTES} bytes, would be included altogether");
+            // Each further one would say the same.
+            return Err(if is_first { words } else { String::new() });
+        }
+        self.included.0 += 1;
         Ok(())
     }
 
@@ -395,6 +420,23 @@ fn plain(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn files_that_include_each_other_many_times_come_to_an_end() {
+        let mut kept: Vec<(PathBuf, String)> = (0..10)
+            .map(|at| {
+                let next = vec![format!("'{}.json5'", at + 1); 10].join(", ");
+                (PathBuf::from(format!("/x/{at}.json5")), format!("{{ $include: [{next}] }}"))
+            })
+            .collect();
+        kept.push((PathBuf::from("/x/10.json5"), "{ a: 1 }".to_owned()));
+        let main = Document::parse(Path::new("/x/openclaw.json"), "{ $include: '0.json5' }".to_owned());
+        let reach = Reach { roots: Vec::new(), kept: Some(kept) };
+        let (_, found) = Sources::of(main.expect("JSON5"), &reach);
+        let full: Vec<_> = found.iter().filter(|it| it.message.contains("altogether")).collect();
+        assert_eq!(full.len(), 1, "{full:?}");
+        assert_eq!(full[0].weight, crate::document::Weight::Error);
+    }
 
     struct Files(tempfile::TempDir);
 

@@ -34,18 +34,18 @@ fn walk(value: &mut Value, keys: &mut Vec<String>, ambient: &Ambient, missing: &
         },
         Value::Object(object) => {
             let before = missing.len();
+            // In the order of the object, so that taking them out takes one walk, however many they are.
             let mut gone = Vec::new();
             for (key, it) in object.iter_mut() {
                 keys.push(key.clone());
                 let was_null = it.is_null();
                 walk(it, keys, ambient, missing);
-                if it.is_null() && !was_null {
-                    gone.push(key.clone());
-                }
+                gone.push(it.is_null() && !was_null);
                 keys.pop();
             }
             if missing.len() > before {
-                object.retain(|key, _| !gone.contains(key));
+                let mut gone = gone.into_iter();
+                object.retain(|_, _| !gone.next().unwrap_or_default());
             }
         }
         Value::Array(items) => {

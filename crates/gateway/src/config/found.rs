@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::known;
 use super::schema::ours;
 
-/// The most that is told of a config, of each weight: nobody reads on, and each place is looked up in the file.
+/// As many findings of a weight as are told one by one: a file may have a hundred thousand odd keys, and nobody reads
+/// of more.
 const MOST: usize = 100;
 
 /// Findings about one config.
@@ -15,8 +16,8 @@ const MOST: usize = 100;
 pub struct Found<'a> {
     sources: &'a Sources,
     list: Vec<Finding>,
-    /// Those that were too many to be told.
-    untold: usize,
+    /// How many there are of each weight.
+    counts: [usize; 3],
 }
 
 /// Sections of which only the claims are obeyed: folders, ports, addresses and logins that one instance may hold.
@@ -36,22 +37,22 @@ fn strs(keys: &[String]) -> Vec<&str> {
 impl<'a> Found<'a> {
     /// Begins with those that reading the files brought.
     pub(super) fn new(sources: &'a Sources, list: Vec<Finding>) -> Self {
-        Self { sources, list, untold: 0 }
+        Self { sources, list, counts: [0; 3] }
     }
 
     /// Something that keeps a gateway from running.
     pub fn wrong<K: AsRef<str>>(&mut self, keys: &[K], words: impl Into<String>) {
-        self.add(keys, words, Weight::Error);
+        self.add(Weight::Error, |sources| sources.finding(keys, words));
     }
 
     /// Something that does not do what was meant.
     pub fn odd<K: AsRef<str>>(&mut self, keys: &[K], words: impl Into<String>) {
-        self.add(keys, words, Weight::Warning);
+        self.add(Weight::Warning, |sources| sources.finding(keys, words));
     }
 
     /// A key of the original that nothing here obeys.
     pub fn without_effect<K: AsRef<str>>(&mut self, keys: &[K]) {
-        self.add(keys, "has no effect here", Weight::Note);
+        self.add(Weight::Note, |sources| sources.finding(keys, "has no effect here"));
     }
 
     /// A value that is missing because what it names is. Without the secret of the gateway itself nobody may run: it
@@ -71,7 +72,7 @@ impl<'a> Found<'a> {
             }
             if is_held(keys) {
                 let words = "is not run here; what it names is held, so that no other instance takes it";
-                self.add(keys, words, Weight::Note);
+                self.add(Weight::Note, |sources| sources.finding(keys, words));
             } else {
                 self.without_effect(keys);
             }
@@ -102,36 +103,60 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn add<K: AsRef<str>>(&mut self, keys: &[K], words: impl Into<String>, weight: Weight) {
-        // Of each weight as many: a flood of notes does not drown an error.
-        if self.list.iter().filter(|it| it.weight == weight).count() >= MOST {
-            self.untold += 1;
-            return;
-        }
-        self.list.push(self.sources.finding(keys, words).weighs(weight));
+    fn misspelt(&mut self, keys: &[String]) {
+        self.add(Weight::Warning, |sources| {
+            let nearest = known::nearest(&strs(keys), ours());
+            let remedy = nearest.map_or("take it out, if it is not for another program".to_owned(), |it| {
+                format!("did you mean {it}?")
+            });
+            sources.finding(keys, "is no key that anybody knows").remedy(remedy)
+        });
     }
 
-    fn misspelt(&mut self, keys: &[String]) {
-        if self.list.iter().filter(|it| it.weight == Weight::Warning).count() >= MOST {
-            self.untold += 1;
-            return;
+    /// What is beyond the bound is counted and not made, which would take its time.
+    fn add(&mut self, weight: Weight, make: impl FnOnce(&Sources) -> Finding) {
+        let count = &mut self.counts[weight as usize];
+        *count += 1;
+        if *count <= MOST {
+            self.list.push(make(self.sources).weighs(weight));
         }
-        let nearest = known::nearest(&strs(keys), ours());
-        let remedy = nearest.map_or("take it out, if it is not for another program".to_owned(), |it| {
-            format!("did you mean {it}?")
-        });
-        let finding = self.sources.finding(keys, "is no key that anybody knows").remedy(remedy);
-        self.list.push(finding.weighs(Weight::Warning));
     }
 
     /// In the order of the files and their lines.
     pub(super) fn into_list(self) -> Vec<Finding> {
         let main = self.sources.main().path().to_path_buf();
         let mut list = self.list;
-        if self.untold > 0 {
-            list.push(Finding::whole(format!("{} more like these", self.untold)).weighs(Weight::Warning));
+        for weight in [Weight::Note, Weight::Warning, Weight::Error] {
+            let more = self.counts[weight as usize].saturating_sub(MOST);
+            if more > 0 {
+                let words = format!("and {more} more of this kind ({})", weight.word());
+                list.push(self.sources.main().finding("", words).weighs(weight));
+            }
         }
         list.sort_by_key(|it| (it.file != main, it.file.clone(), it.line, it.column));
         list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use profile::sources::Reach;
+    use profile::{Ambient, Document};
+
+    use super::*;
+
+    #[test]
+    fn a_file_full_of_odd_keys_is_told_soon_and_its_errors_all_the_same() {
+        let odd: String = (0..20_000).map(|it| format!("zebra{it}: '${{NO_{it}}}',\n")).collect();
+        let text = format!("{{ {odd} gateway: {{ port: 'x' }} }}");
+        let document = Document::parse(Path::new("/x/openclaw.json"), text).expect("JSON5");
+        let read = crate::config::read(document, &Reach::default(), &Ambient::of(&[], Path::new("/")));
+        let of = |weight| read.findings.iter().filter(|it| it.weight == weight).collect::<Vec<_>>();
+        assert_eq!(of(Weight::Error).len(), 1, "{:?}", of(Weight::Error));
+        let warnings = of(Weight::Warning);
+        assert_eq!(warnings.len(), MOST + 1, "{} warnings", warnings.len());
+        assert!(warnings.iter().any(|it| it.message.starts_with("and 19900 more")), "{:?}", warnings[0]);
     }
 }

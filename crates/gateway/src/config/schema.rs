@@ -66,6 +66,59 @@ pub(super) fn ours() -> &'static [String] {
     &OURS
 }
 
+/// Where objects with named parts belong. Known at once, as every config is looked at for them; a test holds them to
+/// the types.
+const OBJECTS: [&str; 14] = [
+    "gateway",
+    "gateway.auth",
+    "gateway.controlUi",
+    "gateway.reload",
+    "agents",
+    "agents.defaults",
+    "models",
+    "models.providers.*",
+    "models.providers.*.models.[]",
+    "tools",
+    "tools.exec",
+    "logging",
+    "env",
+    "secrets",
+];
+
+/// Lists where an object belongs. A type with named parts would be read from a list as well, by their order.
+pub(super) fn misplaced_lists(value: &Value) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    look_for_lists(value, &mut Vec::new(), &mut found);
+    found
+}
+
+fn look_for_lists(value: &Value, keys: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    if value.is_array() && OBJECTS.iter().any(|it| is_at(it, keys)) {
+        found.push(keys.clone());
+        return;
+    }
+    let mut below = |key: String, it: &Value| {
+        keys.push(key);
+        look_for_lists(it, keys, found);
+        keys.pop();
+    };
+    match value {
+        Value::Object(object) => object.iter().for_each(|(key, it)| below(key.clone(), it)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(at, it)| below(at.to_string(), it)),
+        _ => {}
+    }
+}
+
+/// Whether keys are those of a path with `*` for any name and `[]` for any place.
+fn is_at(path: &str, keys: &[String]) -> bool {
+    let is_step = |(step, key): (&str, &String)| match step {
+        "*" => true,
+        "[]" => key.parse::<usize>().is_ok(),
+        _ => step == key,
+    };
+    path.split('.').count() == keys.len() && path.split('.').zip(keys).all(is_step)
+}
+
 fn walk(schema: &Value, path: &str, reload: &str, found: &mut Vec<Key>) {
     let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     for (name, it) in schema["properties"].as_object().into_iter().flatten() {
@@ -152,6 +205,24 @@ mod tests {
         assert_eq!(key("gateway.auth.mode").choices, ["token", "password"]);
         assert!(key("agents.defaults.model").kind.contains("text"), "{:?}", key("agents.defaults.model"));
         key("models.providers.*.models[].contextWindow");
+    }
+
+    #[test]
+    fn the_objects_are_those_of_the_types() {
+        let all = keys();
+        let has_parts = |it: &&Key| {
+            let below = format!("{}.", it.path);
+            it.kind == "object"
+                && all.iter().any(|other| {
+                    other.path.starts_with(&below) && !other.path.starts_with(&format!("{below}*"))
+                })
+        };
+        let mut expected: Vec<String> =
+            all.iter().filter(has_parts).map(|it| it.path.replace("[]", ".[]")).collect();
+        let mut named: Vec<String> = OBJECTS.iter().map(|it| (*it).to_owned()).collect();
+        expected.sort();
+        named.sort();
+        assert_eq!(named, expected);
     }
 
     #[test]

@@ -49,6 +49,11 @@ impl Watch {
         Ok(Self { kernel: AsyncFd::with_interest(kernel, Interest::READABLE)?, names, is_pending: false })
     }
 
+    /// Takes a change for granted that was not heard of: it is told once nothing else changes.
+    pub(super) fn suspect(&mut self) {
+        self.is_pending = true;
+    }
+
     /// Waits for a change, and then until nothing has changed for `quiet`.
     ///
     /// # Errors

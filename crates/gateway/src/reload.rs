@@ -201,7 +201,8 @@ pub(crate) async fn look(gateway: &Arc<Gateway>) -> ReloadReport {
     }
 }
 
-fn of_unreadable(error: &Unreadable) -> String {
+/// Why a config is not read, in a few words.
+pub(crate) fn of_unreadable(error: &Unreadable) -> String {
     match error {
         Unreadable::Syntax { finding, .. } => finding.to_string(),
         Unreadable::Missing(_) => "it is gone".to_owned(),

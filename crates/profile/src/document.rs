@@ -354,7 +354,12 @@ fn read(path: &Path) -> Result<String, Unreadable> {
         let finding = Finding::whole(format!("it has {size} bytes, more than the {LARGEST} allowed"));
         return Err(Unreadable::Syntax { path: path.to_path_buf(), finding: Box::new(finding) });
     }
-    fs::read_to_string(path).map_err(unreadable)
+    String::from_utf8(fs::read(path).map_err(unreadable)?).map_err(|error| {
+        let sound = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes());
+        let finding = Finding::at(&text, sound, "", "this is no UTF-8 text from here on".to_owned());
+        Unreadable::Syntax { path: path.to_path_buf(), finding: Box::new(finding) }
+    })
 }
 
 fn options() -> ParseOptions {
@@ -436,6 +441,15 @@ mod tests {
         assert_eq!(it.get("gateway.mode"), Some(&json!("local")));
         assert_eq!(it.get("s"), Some(&json!("ab")));
         assert_eq!(parse("").expect("an empty file says nothing").value(), &json!({}));
+    }
+
+    #[test]
+    fn says_where_it_is_no_text() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("openclaw.json");
+        base::file::replace(&path, b"{\n  a: 1,\n  b: '\xff\xfe'\n}\n").expect("written");
+        let Err(Unreadable::Syntax { finding, .. }) = Document::load(&path) else { panic!("it is no text") };
+        assert_eq!((finding.line, finding.column), (3, 7), "{finding:?}");
     }
 
     #[test]

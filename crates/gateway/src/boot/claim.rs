@@ -212,7 +212,7 @@ fn wished(boot: &Boot) -> Option<u16> {
 fn why(error: &StartError) -> Vec<String> {
     match error {
         StartError::Config { path, findings } => findings.iter().map(|it| it.told(path)).collect(),
-        StartError::Unreadable(Unreadable::Syntax { finding, .. }) => vec![finding.to_string()],
+        StartError::Unreadable(it) => vec![reload::of_unreadable(it)],
         StartError::ConfigGone(_) => vec!["it is gone".to_owned()],
         other => vec![base::text::chain(other)],
     }

@@ -74,7 +74,8 @@ fuzz_target!(|data: &[u8]| {
         let is_element = last.parse::<usize>().is_ok();
         let is_there = place.starts_with(last.as_str())
             || place.get(1..).is_some_and(|it| it.starts_with(last.as_str()));
-        let is_escaped = serde_json::to_string(last).is_ok_and(|it| it[1..it.len() - 1] != **last);
+        let is_escaped = last.contains(char::is_control)
+            || serde_json::to_string(last).is_ok_and(|it| it[1..it.len() - 1] != **last);
         assert!(is_element || is_escaped || is_there, "{found:?} is not about {path}: {place:?}");
     }
 });

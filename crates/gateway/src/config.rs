@@ -401,6 +401,15 @@ mod tests {
     }
 
     #[test]
+    fn a_name_of_digits_is_no_place_in_a_list() {
+        check(
+            "{gateway: {mode: 'local'}, env: {vars: {'06': [], '5': [], '7': 'x', '6': {}}}}",
+            "error line 1, column 41: env.vars.06: is a list, expected a string; error line 1, column 51: env.vars.5: is \
+             a list, expected a string; error line 1, column 70: env.vars.6: is an object, expected a string",
+        );
+    }
+
+    #[test]
     fn variables_and_references_are_put_in_and_kept_from_sight() {
         let ambient = Ambient::of(&[("KEY", "k-123456")], Path::new("/"));
         let text = "{gateway: {mode: 'local', auth: {token: {source: 'env', id: 'KEY'}}}, env: {vars: {OWN: 'o-1'}, \

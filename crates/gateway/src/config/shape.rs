@@ -19,20 +19,20 @@ pub(super) struct Shaped<T> {
 }
 
 /// Reads a value. What does not fit is taken out and told, until the rest fits.
-pub(super) fn shape<T: DeserializeOwned + Default>(value: &Value) -> Shaped<T> {
-    let mut value = value.clone();
+pub(super) fn shape<T: DeserializeOwned + Default>(whole: &Value) -> Shaped<T> {
+    let mut value = whole.clone();
     let mut wrong: Vec<(Vec<String>, String)> = Vec::new();
     let mut removed: Vec<Vec<String>> = Vec::new();
     loop {
         let mut ignored = Vec::new();
         match attempt(&value, &mut ignored) {
             Ok(config) => {
-                let ignored = ignored.iter().map(|it| original(it, &removed)).collect();
+                let ignored = ignored.iter().map(|it| original(it, whole, &removed)).collect();
                 return Shaped { config, wrong, ignored };
             }
             Err((keys, words)) => {
                 let keys = take_out(&mut value, keys);
-                let place = original(&keys, &removed);
+                let place = original(&keys, whole, &removed);
                 wrong.push((place.clone(), words));
                 removed.push(place);
                 if wrong.len() >= MOST {
@@ -105,27 +105,40 @@ fn take_out(value: &mut Value, mut keys: Vec<String>) -> Vec<String> {
 }
 
 /// The keys in the value as it was before anything was taken out of its lists. `removed` is in the keys of that one.
-fn original(keys: &[String], removed: &[Vec<String>]) -> Vec<String> {
+fn original(keys: &[String], value: &Value, removed: &[Vec<String>]) -> Vec<String> {
     let mut whole: Vec<String> = Vec::new();
+    let mut at = Some(value);
     for key in keys {
-        let Ok(mut at) = key.parse::<usize>() else {
-            whole.push(key.clone());
-            continue;
-        };
-        let mut gone: Vec<usize> = removed
-            .iter()
-            .filter(|it| it.len() == whole.len() + 1 && it.starts_with(&whole))
-            .filter_map(|it| it.last()?.parse().ok())
-            .collect();
-        gone.sort_unstable();
-        for it in gone {
-            if it <= at {
-                at += 1;
+        // A name may be made of digits; only a list has places.
+        let step = match at {
+            Some(Value::Array(_)) => {
+                key.parse().map_or(key.clone(), |it| place_before(it, &whole, removed).to_string())
             }
-        }
-        whole.push(at.to_string());
+            _ => key.clone(),
+        };
+        at = at.and_then(|it| match it {
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+            other => other.get(&step),
+        });
+        whole.push(step);
     }
     whole
+}
+
+/// A place in the list at `list`, before those that were taken out in front of it.
+fn place_before(mut at: usize, list: &[String], removed: &[Vec<String>]) -> usize {
+    let mut gone: Vec<usize> = removed
+        .iter()
+        .filter(|it| it.len() == list.len() + 1 && it.starts_with(list))
+        .filter_map(|it| it.last()?.parse().ok())
+        .collect();
+    gone.sort_unstable();
+    for it in gone {
+        if it <= at {
+            at += 1;
+        }
+    }
+    at
 }
 
 /// An error of a type in a person's words, and without a text that has the wrong type: it may be a secret in the wrong

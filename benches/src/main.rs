@@ -30,7 +30,7 @@ Usage: cargo run --release -p openclaw-benches -- [--fleet | --soak SECONDS] [--
   --with-original   measure the original beside it: npm `openclaw` on npm `node`, installed into target/original
                     when it is missing (about 1 GB)
   --binary PATH     measure this binary instead of building the product
-  --quick           fewer rounds; for a look, not for a claim
+  --quick           fewer rounds, no pause between changes; for a look, not for a claim
 
 Needs hyperfine and GNU time: apt-get install hyperfine time";
 
@@ -66,7 +66,8 @@ fn main() -> Result<()> {
     let original = if with_original { Some(Subject::original(&root())?) } else { None };
     println!("{}", measures::machine());
     if let Some(time) = soak {
-        measures::print(&soak::run(&binary, time)?, None);
+        let pause = std::time::Duration::from_secs(u64::from(!quick));
+        measures::print(&soak::run(&binary, time, pause)?, None);
         return Ok(());
     }
     if only_fleet {

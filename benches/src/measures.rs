@@ -163,9 +163,21 @@ fn memory(subject: &Subject) -> Result<Vec<Figure>> {
 
 /// The share of memory of a process, in megabytes.
 pub(crate) fn pss_mb(pid: u32) -> Result<f64> {
+    memory_mb(pid, "Pss:")
+}
+
+/// The anonymous part of its memory.
+pub(crate) fn anonymous_mb(pid: u32) -> Result<f64> {
+    memory_mb(pid, "Anonymous:")
+}
+
+fn memory_mb(pid: u32, what: &str) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = text.lines().find(|it| it.starts_with("Pss:")).context("the kernel tells no PSS")?;
-    let kib: f64 = line.split_whitespace().nth(1).context("the kernel tells no PSS")?.parse()?;
+    let line = text
+        .lines()
+        .find(|it| it.starts_with(what))
+        .with_context(|| format!("the kernel tells no {what}"))?;
+    let kib: f64 = line.split_whitespace().nth(1).context("a line without a number")?.parse()?;
     Ok(kib / 1024.0)
 }
 

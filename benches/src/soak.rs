@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::measures::{Figure, figure, percentile, pss_mb};
+use crate::measures::{Figure, anonymous_mb, figure, percentile, pss_mb};
 
 /// The base port, beyond all that the other figures and the tests use.
 const PORT: u16 = 30_001;
@@ -30,6 +30,8 @@ const DEBOUNCE_MS: u64 = 20;
 #[derive(Debug, Clone, Copy)]
 struct Held {
     pss_mb: f64,
+    /// What is nobody else's and on no disk: the part of PSS that other processes do not move.
+    anonymous_mb: f64,
     descriptors: usize,
     threads: usize,
 }
@@ -47,8 +49,8 @@ impl Drop for Running {
     }
 }
 
-/// Changes the config once a second for `time`, and says what came of it.
-pub(crate) fn run(program: &Path, time: Duration) -> Result<Vec<Figure>> {
+/// Changes the config once every `pause` for `time`, and says what came of it.
+pub(crate) fn run(program: &Path, time: Duration, pause: Duration) -> Result<Vec<Figure>> {
     let home = tempfile::tempdir()?;
     let running = start(program, home.path())?;
     let mut client = Client::connect_when_ready(PORT, &token(0), LIMIT)?;
@@ -76,7 +78,10 @@ pub(crate) fn run(program: &Path, time: Duration) -> Result<Vec<Figure>> {
         if n == WARM {
             warm = Some(held(running.child.id())?);
         }
-        std::thread::sleep(Duration::from_secs(1).saturating_sub(written.elapsed()));
+        if (n / WARM).is_power_of_two() && n.is_multiple_of(WARM) {
+            eprintln!("after {n} changes {:?}", held(running.child.id())?);
+        }
+        std::thread::sleep(pause.saturating_sub(written.elapsed()));
     }
     let (warm, end) = (warm.context("too short to say anything")?, held(running.child.id())?);
     let state = running.config.parent().context("a state folder")?;
@@ -99,7 +104,8 @@ pub(crate) fn run(program: &Path, time: Duration) -> Result<Vec<Figure>> {
             None,
         ),
         figure("the same, p99", "ms", percentile(took, 99), None),
-        figure("PSS gained", "MB", end.pss_mb - warm.pss_mb, Some(0.5)),
+        figure("PSS gained (other processes move it too)", "MB", end.pss_mb - warm.pss_mb, None),
+        figure("anonymous memory gained", "MB", end.anonymous_mb - warm.anonymous_mb, Some(0.5)),
         figure("descriptors gained", "", count(end.descriptors) - count(warm.descriptors), Some(0.0)),
         figure("threads gained", "", count(end.threads) - count(warm.threads), Some(0.0)),
         figure("files of generations", "", count(kept), Some(101.0)),
@@ -180,5 +186,10 @@ fn settled(client: &mut Client, n: u64) -> Result<Value> {
 
 fn held(pid: u32) -> Result<Held> {
     let count = |what: &str| Ok::<_, std::io::Error>(fs::read_dir(format!("/proc/{pid}/{what}"))?.count());
-    Ok(Held { pss_mb: pss_mb(pid)?, descriptors: count("fd")?, threads: count("task")? })
+    Ok(Held {
+        pss_mb: pss_mb(pid)?,
+        anonymous_mb: anonymous_mb(pid)?,
+        descriptors: count("fd")?,
+        threads: count("task")?,
+    })
 }

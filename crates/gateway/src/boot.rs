@@ -19,7 +19,7 @@ use profile::ledger::{self, Ended, How, Ledger};
 use profile::listener::Listener;
 use profile::ports::{BadBase, Overlap};
 use profile::{Ambient, Finding, Instance, control};
-use protocol::event::{Name, WhenSlow};
+use protocol::event::Name;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -249,7 +249,7 @@ async fn stop(gateway: Arc<Gateway>, end: &End) {
         End::Stopped => json!({"reason": "stopped", "restartExpectedMs": null}),
         End::Restart => json!({"reason": "config reload", "restartExpectedMs": RESTART_MS}),
     };
-    gateway.audience.tell(Name::Shutdown, &payload, WhenSlow::Close);
+    gateway.audience.tell(Name::Shutdown, &payload);
     gateway.runs.stop_all(Stop::Shutdown);
     let overran = gateway.supervisor.stop(STOP_BUDGET).await;
     for name in &overran {

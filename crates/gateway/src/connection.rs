@@ -13,7 +13,6 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use protocol::connect::CAP_TOOL_EVENTS;
 use protocol::error::close;
 use protocol::event::{CHALLENGE, Name, WhenSlow};
 use protocol::frame::{self, NotARequest, read_request};
@@ -36,6 +35,9 @@ use crate::server::{Entry, Pass};
 use crate::table::Caller;
 
 type Socket = WebSocketStream<Gate>;
+
+/// Every so many ticks a connection is told how the gateway is.
+const HEALTH_TICKS: u32 = 2;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(entry: &Entry, upgraded: Upgraded, pass: Pass, stop: CancellationToken) {
@@ -141,24 +143,25 @@ fn too_much() -> Gone {
 
 /// Requests, responses and events, until either side has enough.
 async fn talk(entry: &Entry, mut socket: Socket, id: &str, admitted: Admitted, stop: CancellationToken) {
-    let tool_events = admitted.caps.iter().any(|it| it == CAP_TOOL_EVENTS);
-    let (client, mut outbox) = Client::new(id, &admitted.program, admitted.scopes, tool_events);
+    let (client, mut outbox) = Client::new(id, admitted.who);
     entry.gateway.audience.join(client.clone());
-    let (too_slow, gone) = (outbox.too_slow.clone(), admitted.gone);
+    entry.gateway.came(&client);
+    let (ending, gone) = (outbox.ending.clone(), admitted.gone);
     let (code, reason) = tokio::select! {
         biased;
-        () = too_slow.cancelled() => (close::POLICY, "slow consumer"),
-        () = gone.cancelled() => (close::AUTH_CHANGED, "gateway auth changed"),
-        end = exchange(entry, &mut socket, &client, &mut outbox) => end,
-        () = stop.cancelled() => (close::RESTART, "service restart"),
+        (code, reason) = ending.ended() => (code, Cow::Owned(reason)),
+        () = gone.cancelled() => (close::AUTH_CHANGED, Cow::Borrowed("gateway auth changed")),
+        (code, reason) = exchange(entry, &mut socket, &client, &mut outbox) => (code, Cow::Borrowed(reason)),
+        () = stop.cancelled() => (close::RESTART, Cow::Borrowed("service restart")),
     };
     entry.gateway.audience.leave(id);
-    if code == close::RESTART {
+    entry.gateway.went(&client);
+    if code == close::RESTART || client.is_keeping_up() {
         // What was said to it before, the end of its turn most of all, still goes out.
         let _ = timeout(std::time::Duration::from_secs(1), write_all(&mut socket, &mut outbox)).await;
     }
     if code != 0 {
-        close_socket(&mut socket, code, reason).await;
+        close_socket(&mut socket, code, &reason).await;
     }
 }
 
@@ -180,7 +183,7 @@ async fn exchange(
     let tick_every = std::time::Duration::from_millis(POLICY.tick_interval_ms);
     let mut tick = interval_at(Instant::now() + tick_every, tick_every);
     let mut ping = interval_at(Instant::now() + PING, PING);
-    let mut answered = true;
+    let (mut answered, mut ticks) = (true, 0_u32);
     let mut under_way = FuturesUnordered::new();
     loop {
         tokio::select! {
@@ -204,7 +207,11 @@ async fn exchange(
             }
             _ = tick.tick() => {
                 let body = to_raw_value(&json!({"ts": clock::now_ms()})).expect("JSON");
-                client.tell(Name::Tick.name(), &body, WhenSlow::Skip);
+                client.tell(Name::Tick, &body, WhenSlow::Skip, None);
+                ticks += 1;
+                if ticks % HEALTH_TICKS == 0 {
+                    entry.gateway.tell_health(client);
+                }
             }
             _ = ping.tick() => {
                 if !answered || socket.send(Message::Ping(Bytes::new())).await.is_err() {

@@ -107,6 +107,7 @@ mod tests {
             mode: "cli".into(),
             display_name: None,
             device_family: None,
+            model_identifier: None,
             instance_id: None,
         };
         let auth = Credentials { token: Some("t".into()), ..Credentials::default() };

@@ -11,12 +11,12 @@ use protocol::connect::{
 };
 use protocol::error::close;
 use protocol::event::Name;
-use protocol::frame::StateVersion;
-use protocol::{Code, Refusal, Scope, Scopes, VERSIONS, negotiate};
+use protocol::{Code, Refusal, Role, Scope, Scopes, VERSIONS, negotiate};
 use serde_json::{json, value::RawValue};
 use tokio_util::sync::CancellationToken;
 
 use crate::VERSION;
+use crate::audience::Who;
 use crate::device;
 use crate::keys::SessionKey;
 use crate::limits::POLICY;
@@ -41,14 +41,10 @@ pub(crate) enum Peer {
 pub(crate) struct Admitted {
     /// The version that is spoken.
     pub(crate) protocol: u32,
-    /// What it calls itself.
-    pub(crate) program: String,
-    /// What it may do.
-    pub(crate) scopes: Scopes,
+    /// Who it is.
+    pub(crate) who: Who,
     /// How it was known.
     pub(crate) method: &'static str,
-    /// What it can do with events.
-    pub(crate) caps: Vec<String>,
     /// Cancelled when what it was let in by holds no longer.
     pub(crate) gone: CancellationToken,
 }
@@ -95,9 +91,20 @@ pub(crate) fn admit(
         Peer::Address(address) => authenticate(gateway, address, &params.auth.unwrap_or_default())?,
     };
     let (method, gone) = method;
-    let program = params.client.display_name.filter(|it| !it.trim().is_empty()).unwrap_or(params.client.id);
-    let program = base::text::line(&program, LONGEST_NAME);
-    Ok(Admitted { protocol, program, scopes: Scopes::asked(&params.scopes), method, caps: params.caps, gone })
+    let called = params.client.display_name.as_deref().filter(|it| !it.trim().is_empty());
+    let who = Who {
+        program: base::text::line(called.unwrap_or(&params.client.id), LONGEST_NAME),
+        role: Role::Operator,
+        scopes: Scopes::asked(&params.scopes),
+        caps: params.caps,
+        device: params.device.map(|it| it.id),
+        address: match peer {
+            Peer::Owner => None,
+            Peer::Address(it) => Some(it),
+        },
+        client: params.client,
+    };
+    Ok(Admitted { protocol, who, method, gone })
 }
 
 fn read(params: Option<&RawValue>) -> Result<ConnectParams, Refusal> {
@@ -171,7 +178,7 @@ fn unauthorized(text: &str, code: &str, next: &str) -> Refusal {
 
 /// What a client is told that was let in.
 pub(crate) fn hello(gateway: &Gateway, admitted: &Admitted, connection: &str, methods: &[&str]) -> HelloOk {
-    let admin = admitted.scopes.allow(Scope::Admin);
+    let admin = admitted.who.scopes.allow(Scope::Admin);
     let path = |it: &std::path::Path| admin.then(|| it.display().to_string());
     let instance = &gateway.instance;
     HelloOk {
@@ -189,12 +196,12 @@ pub(crate) fn hello(gateway: &Gateway, admitted: &Admitted, connection: &str, me
         },
         features: Features {
             methods: methods.iter().map(|it| (*it).to_owned()).collect(),
-            events: Name::ALL.iter().map(|it| it.name().to_owned()).collect(),
+            events: Name::TABLE.iter().map(|it| it.wire.to_owned()).collect(),
         },
         snapshot: Snapshot {
-            presence: Vec::new(),
+            presence: gateway.present(),
             health: known(gateway),
-            state_version: StateVersion { presence: 1, health: 1 },
+            state_version: gateway.state_version(),
             uptime_ms: gateway.uptime_ms(),
             session_defaults: SessionDefaults {
                 default_agent_id: DEFAULT_AGENT.to_owned(),
@@ -207,13 +214,14 @@ pub(crate) fn hello(gateway: &Gateway, admitted: &Admitted, connection: &str, me
         },
         auth: Granted {
             method: admitted.method.to_owned(),
-            role: "operator".to_owned(),
-            scopes: admitted.scopes.names(),
+            role: admitted.who.role.name().to_owned(),
+            scopes: admitted.who.scopes.names(),
         },
         policy: POLICY,
     }
 }
 
-fn host_name() -> String {
+/// What the host calls itself.
+pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

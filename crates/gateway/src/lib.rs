@@ -23,6 +23,7 @@ pub mod log;
 mod methods;
 mod models;
 mod notify;
+mod presence;
 pub mod reach;
 mod reload;
 mod runs;

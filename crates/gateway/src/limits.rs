@@ -35,6 +35,19 @@ pub(crate) const REMEMBERED_RUNS: usize = 1000;
 /// Between two `chat` deltas of a run; `agent` events are not held back.
 pub(crate) const DELTA_PACE: Duration = Duration::from_millis(75);
 
+/// How long a beacon counts as presence, in milliseconds.
+pub(crate) const BEACON_MS: u64 = 5 * 60 * 1000;
+/// Who is listed as present, at most.
+pub(crate) const PRESENT: usize = 200;
+/// Calls for which a connection lacks the role or the scope, before it is closed.
+pub(crate) const UNAUTHORIZED_CALLS: usize = 10;
+/// Calls of one connection, within [`STEERING_SPAN`], of methods that change how the gateway runs.
+pub(crate) const STEERING: usize = 30;
+/// See [`STEERING`].
+pub(crate) const STEERING_SPAN: Duration = Duration::from_secs(60);
+/// Conversations that one connection may subscribe to.
+pub(crate) const SUBSCRIPTIONS: usize = 1000;
+
 const FAILURES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
 const LOCKOUT: Duration = Duration::from_secs(300);

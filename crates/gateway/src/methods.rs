@@ -7,6 +7,7 @@ mod health;
 pub(crate) use health::{known, readiness, sessions_now};
 mod logs;
 mod models;
+mod presence;
 mod sessions;
 mod wizard;
 pub(crate) use wizard::Walk;
@@ -22,6 +23,7 @@ pub(crate) fn table() -> Table {
         // How the gateway is.
         .on::<rpc::health::Health, _, _>(health::health)
         .on::<rpc::health::Status, _, _>(health::status)
+        .on::<rpc::presence::SystemPresence, _, _>(presence::list)
         // chat.*: a conversation, as pages, terminals and nodes see it.
         .on::<rpc::chat::Send, _, _>(chat::send)
         .on::<rpc::chat::History, _, _>(chat::history)
@@ -51,6 +53,6 @@ pub(crate) fn table() -> Table {
 mod tests {
     #[test]
     fn every_method_stands_once() {
-        assert_eq!(super::table().names().len(), 19);
+        assert_eq!(super::table().names().len(), 20);
     }
 }

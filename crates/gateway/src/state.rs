@@ -1,21 +1,25 @@
 //! What all parts of one running gateway share.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use base::{Secret, clock, random};
 use profile::{Ambient, Claims, Instance, ledger};
+use protocol::event::{Name, WhenSlow};
 use protocol::health::InstanceInfo;
+use serde_json::value::to_raw_value;
 
 use crate::VERSION;
 use crate::archive::Archive;
-use crate::audience::Audience;
+use crate::audience::{Audience, Client};
 use crate::force::{Current, Force};
 use crate::late::Late;
 use crate::limits::Attempts;
 use crate::log::Log;
-use crate::methods::Walk;
+use crate::methods::{Walk, known};
 use crate::models::Models;
+use crate::presence::Roster;
 use crate::reload::{self, Reload};
 use crate::runs::Runs;
 use crate::supervisor::Supervisor;
@@ -36,6 +40,8 @@ pub(crate) struct Gateway {
     pub(crate) archive: Archive,
     /// Who is connected.
     pub(crate) audience: Audience,
+    /// Who is there.
+    pub(crate) roster: Roster,
     /// Who failed to authenticate.
     pub(crate) attempts: Attempts,
     /// What runs.
@@ -66,6 +72,8 @@ pub(crate) struct Gateway {
     conflicts: Mutex<Vec<String>>,
     /// What is wrong with it, for people.
     problems: Mutex<Vec<(&'static str, String)>>,
+    /// How often that changed.
+    health_changes: AtomicU64,
     /// Conversations, newest first, as they were last seen; absent while nobody has looked.
     overview: Mutex<Option<Overview>>,
 }
@@ -133,6 +141,7 @@ impl Gateway {
             is_port_fixed,
             archive,
             audience: Audience::default(),
+            roster: Roster::default(),
             attempts: Attempts::default(),
             supervisor: Supervisor::default(),
             runs: Runs::default(),
@@ -141,6 +150,7 @@ impl Gateway {
             since: clock::now_ms(),
             began: Instant::now(),
             problems: Mutex::new(problems),
+            health_changes: AtomicU64::new(0),
             overview: Mutex::new(nothing_yet),
         }
     }
@@ -184,8 +194,26 @@ impl Gateway {
     /// Notes what is wrong with a part, or that it is right again.
     pub(crate) fn note(&self, part: &'static str, problem: Option<String>) {
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = problems.iter().find(|(it, _)| *it == part).map(|(_, it)| it.clone());
+        if before == problem {
+            return;
+        }
         problems.retain(|(it, _)| *it != part);
         problems.extend(problem.map(|it| (part, it)));
+        drop(problems);
+        self.health_changes.fetch_add(1, Ordering::Relaxed);
+        self.audience.tell_version(Name::Health, self.state_version(), || known(self));
+    }
+
+    /// How often the health has changed.
+    pub(crate) fn health_version(&self) -> u64 {
+        self.health_changes.load(Ordering::Relaxed) + 1
+    }
+
+    /// Tells one client how things stand.
+    pub(crate) fn tell_health(&self, client: &Client) {
+        let body = to_raw_value(&known(self)).expect("health always writes");
+        client.tell(Name::Health, &body, WhenSlow::Close, Some(self.state_version()));
     }
 
     fn has_problem(&self, part: &str) -> bool {

@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use protocol::{Code, Method, Refusal};
+use protocol::error::close;
+use protocol::{Callers, Code, Method, Refusal, Role, Scope};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tracing::error;
 
 use crate::audience::Client;
+use crate::limits::{STEERING, STEERING_SPAN, UNAUTHORIZED_CALLS};
 use crate::state::Gateway;
 
 /// A request that is being served: by whom, from whom.
@@ -33,9 +36,16 @@ type Serve = Box<dyn Fn(Caller, Option<&RawValue>) -> BoxFuture<'static, Reply> 
 /// Methods by name.
 #[derive(Default)]
 pub(crate) struct Table {
-    rows: HashMap<&'static str, Serve>,
-    scopes: HashMap<&'static str, Option<protocol::Scope>>,
+    rows: HashMap<&'static str, Row>,
     names: Vec<&'static str>,
+}
+
+/// One method.
+struct Row {
+    serve: Serve,
+    scope: Option<Scope>,
+    callers: Callers,
+    steers: bool,
 }
 
 impl Table {
@@ -49,7 +59,7 @@ impl Table {
         F: Fn(Caller, M::Params) -> T + Copy + Send + Sync + 'static,
         T: Future<Output = Result<M::Reply, Refusal>> + Send + 'static,
     {
-        let row: Serve = Box::new(move |caller, params| {
+        let serve: Serve = Box::new(move |caller, params| {
             let params = match read::<M::Params>(M::NAME, params) {
                 Ok(it) => it,
                 Err(refusal) => return std::future::ready(Err(refusal)).boxed(),
@@ -57,8 +67,8 @@ impl Table {
             let served = AssertUnwindSafe(serve(caller, params)).catch_unwind();
             served.map(|it| written::<M>(it.unwrap_or_else(|_| Err(panicked::<M>())))).boxed()
         });
+        let row = Row { serve, scope: M::SCOPE, callers: M::CALLERS, steers: M::STEERS };
         assert!(self.rows.insert(M::NAME, row).is_none(), "{} stands twice in the method table", M::NAME);
-        self.scopes.insert(M::NAME, M::SCOPE);
         self.names.push(M::NAME);
         self
     }
@@ -70,25 +80,78 @@ impl Table {
 
     /// Serves a request.
     pub(crate) async fn dispatch(&self, method: &str, caller: Caller, params: Option<&RawValue>) -> Reply {
-        let Some(serve) = self.rows.get(method) else {
-            // Who may not do everything is not told what there is.
-            let admin = caller.client.scopes.allow(protocol::Scope::Admin);
-            return Err(if admin {
-                Refusal::invalid(format!("unknown method: {}", base::text::line(method, 80)))
-            } else {
-                missing(protocol::Scope::Admin)
-            });
-        };
-        if let Some(Some(scope)) =
-            self.scopes.get(method).filter(|it| it.is_some_and(|it| !caller.client.scopes.allow(it)))
-        {
-            return Err(missing(*scope));
+        let Some(row) = self.rows.get(method) else { return Err(unknown(method, &caller)) };
+        if !row.callers.include(caller.client.who.role) {
+            let text = format!("unauthorized role: {}", caller.client.who.role.name());
+            return Err(unauthorized(&caller, Refusal::invalid(text)));
         }
-        serve(caller, params).await
+        if caller.client.who.role == Role::Operator
+            && let Some(scope) = row.scope
+            && !caller.client.may(scope)
+        {
+            return Err(unauthorized(&caller, missing(scope)));
+        }
+        if row.steers {
+            steer(&caller)?;
+        }
+        (row.serve)(caller, params).await
     }
 }
 
-fn missing(scope: protocol::Scope) -> Refusal {
+impl Caller {
+    /// For what a method lets only some callers do.
+    ///
+    /// # Errors
+    /// Where the caller lacks the scope.
+    pub(crate) fn need(&self, scope: Scope) -> Result<(), Refusal> {
+        if self.client.may(scope) { Ok(()) } else { Err(unauthorized(self, missing(scope))) }
+    }
+}
+
+fn unknown(method: &str, caller: &Caller) -> Refusal {
+    // Who may not do everything is not told what there is.
+    if caller.client.may(Scope::Admin) {
+        return Refusal::invalid(format!("unknown method: {}", base::text::line(method, 80)));
+    }
+    match caller.client.who.role {
+        Role::Operator => unauthorized(caller, missing(Scope::Admin)),
+        Role::Node => unauthorized(caller, Refusal::invalid("unauthorized role: node")),
+    }
+}
+
+/// Counts what the caller had no right to: who goes on is closed, after the answer.
+fn unauthorized(caller: &Caller, refusal: Refusal) -> Refusal {
+    let mut conduct = caller.client.conduct.lock().unwrap_or_else(PoisonError::into_inner);
+    conduct.unauthorized += 1;
+    if conduct.unauthorized > UNAUTHORIZED_CALLS {
+        caller.client.close(close::POLICY, "repeated unauthorized calls");
+    }
+    refusal
+}
+
+/// Bounds how often one connection changes how the gateway runs.
+fn steer(caller: &Caller) -> Result<(), Refusal> {
+    let now = Instant::now();
+    let mut conduct = caller.client.conduct.lock().unwrap_or_else(PoisonError::into_inner);
+    let steered = &mut conduct.steered;
+    while steered.front().is_some_and(|it| now.duration_since(*it) >= STEERING_SPAN) {
+        steered.pop_front();
+    }
+    if let (true, Some(oldest)) = (steered.len() >= STEERING, steered.front()) {
+        let wait = STEERING_SPAN.saturating_sub(now.duration_since(*oldest));
+        let text = format!(
+            "{STEERING} such calls within a minute are enough; try again in {} s",
+            wait.as_secs() + 1
+        );
+        let mut refusal = Refusal::unavailable(text).retryable();
+        refusal.retry_after_ms = u64::try_from(wait.as_millis()).ok();
+        return Err(refusal);
+    }
+    steered.push_back(now);
+    Ok(())
+}
+
+fn missing(scope: Scope) -> Refusal {
     Refusal::new(Code::Forbidden, format!("missing scope: {scope}")).details(
         json!({"code": "MISSING_SCOPE", "missingScope": scope.name(), "requiredScopes": [scope.name()]}),
     )

@@ -8,7 +8,7 @@ use protocol::event::{self, ChatState, Name, WhenSlow};
 use providers::{ErrorKind, ModelError, ToolCall};
 use serde_json::{Value, json};
 
-use crate::audience::Audience;
+use crate::audience::{Audience, Client};
 use crate::limits::DELTA_PACE;
 use crate::runs::Run;
 
@@ -122,12 +122,12 @@ impl<'a> Teller<'a> {
 
     fn step(&mut self, stream: &str, data: Value) {
         let event = self.agent_event(stream, data);
-        self.audience.tell(Name::Agent, &event, WhenSlow::Close);
+        self.audience.tell_session(Name::Agent, &event.session_key, &event, |_| true);
     }
 
     fn tool_step(&mut self, data: Value) {
         let event = self.agent_event("tool", data);
-        self.audience.tell_those(Name::Agent, &event, WhenSlow::Close, |it| it.tool_events);
+        self.audience.tell_session(Name::Agent, &event.session_key, &event, Client::wants_tools);
     }
 
     fn agent_event(&mut self, stream: &str, data: Value) -> event::Agent {
@@ -179,8 +179,10 @@ impl<'a> Teller<'a> {
             error_detail: None,
         };
         fill(&mut event);
+        // The next delta has all of the text again; nothing has the end again.
         let slow = if state == ChatState::Delta { WhenSlow::Skip } else { WhenSlow::Close };
-        self.audience.tell(Name::Chat, &event, slow);
+        let key = &event.session_key;
+        self.audience.tell_those(Name::Chat, &event, slow, |it| it.hears_of(key));
     }
 }
 

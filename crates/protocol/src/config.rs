@@ -76,6 +76,7 @@ pub enum Apply {}
 impl Method for Apply {
     const NAME: &'static str = "config.apply";
     const SCOPE: Option<Scope> = Some(Scope::Admin);
+    const STEERS: bool = true;
     type Params = WriteParams;
     type Reply = WriteReply;
 }
@@ -86,6 +87,7 @@ pub enum Patch {}
 impl Method for Patch {
     const NAME: &'static str = "config.patch";
     const SCOPE: Option<Scope> = Some(Scope::Admin);
+    const STEERS: bool = true;
     type Params = WriteParams;
     type Reply = WriteReply;
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::frame::StateVersion;
+use crate::presence::Entry;
 use crate::{Method, Scope};
 
 /// `connect`: say who you are and what you want. Answered outside the method table, once.
@@ -42,6 +43,9 @@ pub const CLIENT_MODES: [&str; 7] = ["webchat", "cli", "ui", "backend", "node", 
 
 /// The capability without which a connection gets no tool events.
 pub const CAP_TOOL_EVENTS: &str = "tool-events";
+
+/// The capability by which a connection hears of those conversations alone that it has subscribed to.
+pub const CAP_SESSION_SCOPED: &str = "session-scoped-events";
 
 /// `params` of `connect`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -88,6 +92,9 @@ pub struct Client {
     /// Such as `iPhone`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_family: Option<String>,
+    /// Such as `iPhone16,1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_identifier: Option<String>,
     /// Stable for one process or tab.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<String>,
@@ -195,8 +202,8 @@ pub struct Features {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
-    /// Who is connected.
-    pub presence: Vec<Value>,
+    /// Who is connected, the gateway first.
+    pub presence: Vec<Entry>,
     /// The reply of `health`.
     pub health: Value,
     /// Of the two above.

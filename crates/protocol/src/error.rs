@@ -92,6 +92,8 @@ pub mod close {
     pub const TOO_BIG: u16 = 1009;
     /// An orderly shutdown.
     pub const RESTART: u16 = 1012;
+    /// Not ready yet.
+    pub const STARTING: u16 = 1013;
     /// What the client was let in by holds no longer.
     pub const AUTH_CHANGED: u16 = 4001;
     /// The most bytes a reason may have.

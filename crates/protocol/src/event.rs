@@ -12,6 +12,8 @@ pub enum Name {
     Tick,
     /// The health snapshot changed.
     Health,
+    /// Who is connected changed.
+    Presence,
     /// The gateway stops.
     Shutdown,
     /// A turn's steps: lifecycle, text, tools.
@@ -29,27 +31,48 @@ pub enum WhenSlow {
     Close,
 }
 
-impl Name {
-    /// Every event there is, in the order in which `hello-ok` lists them.
-    pub const ALL: [Name; 5] = [Name::Tick, Name::Health, Name::Shutdown, Name::Agent, Name::Chat];
+/// Who hears an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hears {
+    /// Every connection, nodes as well.
+    Everybody,
+    /// Operators with this scope.
+    With(Scope),
+    /// The one connection that it is for.
+    OneAlone,
+}
 
+/// One line of the table of events.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Which.
+    pub name: Name,
     /// The name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Name::Tick => "tick",
-            Name::Health => "health",
-            Name::Shutdown => "shutdown",
-            Name::Agent => "agent",
-            Name::Chat => "chat",
-        }
-    }
+    pub wire: &'static str,
+    /// Who hears it.
+    pub hears: Hears,
+    /// What becomes of it where a client is slow.
+    pub slow: WhenSlow,
+}
 
-    /// What a connection must hold to hear it; `None` for everybody.
-    pub fn scope(self) -> Option<Scope> {
-        match self {
-            Name::Tick | Name::Health | Name::Shutdown => None,
-            Name::Agent | Name::Chat => Some(Scope::Read),
-        }
+const fn row(name: Name, wire: &'static str, hears: Hears, slow: WhenSlow) -> Row {
+    Row { name, wire, hears, slow }
+}
+
+impl Name {
+    /// Every event there is, in the order in which `hello-ok` lists them, and in that of [`Name`].
+    pub const TABLE: &[Row] = &[
+        row(Name::Tick, "tick", Hears::Everybody, WhenSlow::Skip),
+        row(Name::Health, "health", Hears::Everybody, WhenSlow::Close),
+        row(Name::Presence, "presence", Hears::With(Scope::Read), WhenSlow::Skip),
+        row(Name::Shutdown, "shutdown", Hears::Everybody, WhenSlow::Close),
+        row(Name::Agent, "agent", Hears::With(Scope::Read), WhenSlow::Close),
+        row(Name::Chat, "chat", Hears::With(Scope::Read), WhenSlow::Close),
+    ];
+
+    /// Its line.
+    pub fn row(self) -> &'static Row {
+        &Self::TABLE[self as usize]
     }
 }
 
@@ -140,4 +163,17 @@ pub struct Agent {
     pub agent_id: String,
     /// Whether nobody asked for this turn.
     pub is_heartbeat: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_names() {
+        for (at, row) in Name::TABLE.iter().enumerate() {
+            assert_eq!(row.name as usize, at, "{}", row.wire);
+            assert_eq!(row.name.row().wire, row.wire);
+        }
+    }
 }

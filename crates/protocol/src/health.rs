@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::reload::ReloadReport;
-use crate::{Method, Scope};
+use crate::{Callers, Method, Scope};
 
 /// `health`: the cheap answer; every connection may ask.
 pub enum Health {}
@@ -12,6 +12,7 @@ pub enum Health {}
 impl Method for Health {
     const NAME: &'static str = "health";
     const SCOPE: Option<Scope> = None;
+    const CALLERS: Callers = Callers::Both;
     type Params = HealthParams;
     type Reply = HealthReply;
 }

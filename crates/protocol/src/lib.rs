@@ -13,7 +13,9 @@ pub mod frame;
 pub mod health;
 pub mod logs;
 pub mod models;
+pub mod presence;
 pub mod reload;
+pub mod role;
 pub mod scope;
 pub mod sessions;
 pub mod wizard;
@@ -22,6 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use error::{Code, Refusal};
+pub use role::{Callers, Role};
 pub use scope::{Scope, Scopes};
 
 /// The protocol versions we speak, lowest and highest.
@@ -33,6 +36,10 @@ pub trait Method {
     const NAME: &'static str;
     /// What the caller must be allowed to do; `None` for what everybody who is connected may ask.
     const SCOPE: Option<Scope>;
+    /// Who may call it at all.
+    const CALLERS: Callers = Callers::Operators;
+    /// Whether it changes how the gateway runs: such calls of one connection are counted and bounded.
+    const STEERS: bool = false;
     /// `params` of the request. Unknown keys are ignored: clients of other versions send more.
     type Params: Serialize + DeserializeOwned;
     /// `payload` of the response.

@@ -22,11 +22,37 @@ pub enum Scope {
     /// Let devices in.
     #[serde(rename = "operator.pairing")]
     Pairing,
+    /// Answer what an agent asks a person.
+    #[serde(rename = "operator.questions")]
+    Questions,
+    /// Speak and be heard.
+    #[serde(rename = "operator.talk")]
+    Talk,
+    /// See the secrets of services that speak.
+    #[serde(rename = "operator.talk.secrets")]
+    TalkSecrets,
+    /// See conversations, and nothing else.
+    #[serde(rename = "operator.sessions.read")]
+    SessionsRead,
+    /// Act in conversations, and nowhere else.
+    #[serde(rename = "operator.sessions.write")]
+    SessionsWrite,
 }
 
 impl Scope {
     /// Every scope there is.
-    pub const ALL: [Scope; 5] = [Scope::Admin, Scope::Read, Scope::Write, Scope::Approvals, Scope::Pairing];
+    pub const ALL: [Scope; 10] = [
+        Scope::Admin,
+        Scope::Read,
+        Scope::Write,
+        Scope::Approvals,
+        Scope::Pairing,
+        Scope::Questions,
+        Scope::Talk,
+        Scope::TalkSecrets,
+        Scope::SessionsRead,
+        Scope::SessionsWrite,
+    ];
 
     /// The name on the wire.
     pub fn name(self) -> &'static str {
@@ -36,12 +62,23 @@ impl Scope {
             Scope::Write => "operator.write",
             Scope::Approvals => "operator.approvals",
             Scope::Pairing => "operator.pairing",
+            Scope::Questions => "operator.questions",
+            Scope::Talk => "operator.talk",
+            Scope::TalkSecrets => "operator.talk.secrets",
+            Scope::SessionsRead => "operator.sessions.read",
+            Scope::SessionsWrite => "operator.sessions.write",
         }
     }
 
     /// Whether holding this scope is enough where `needed` is asked for.
     pub fn satisfies(self, needed: Scope) -> bool {
-        self == needed || self == Scope::Admin || (self == Scope::Write && needed == Scope::Read)
+        let included: &[Scope] = match self {
+            Scope::Admin => return true,
+            Scope::Write => &[Scope::Read, Scope::Talk, Scope::SessionsRead, Scope::SessionsWrite],
+            Scope::Read | Scope::SessionsWrite => &[Scope::SessionsRead],
+            _ => &[],
+        };
+        self == needed || included.contains(&needed)
     }
 }
 
@@ -66,6 +103,28 @@ impl Scopes {
         self.0.iter().any(|it| it.satisfies(needed))
     }
 
+    /// Whether the holder has nothing less than all of `others`.
+    pub fn cover(&self, others: &Scopes) -> bool {
+        others.0.iter().all(|it| self.allow(*it))
+    }
+
+    /// Those among `asked` that the holder has a right to: what is granted is never more than either of the two.
+    #[must_use]
+    pub fn granted(&self, asked: &Scopes) -> Scopes {
+        Self(asked.0.iter().copied().filter(|it| self.allow(*it)).collect())
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn and(&self, others: &Scopes) -> Scopes {
+        Self(Scope::ALL.into_iter().filter(|it| self.0.contains(it) || others.0.contains(it)).collect())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The names, as the wire carries them.
     pub fn names(&self) -> Vec<String> {
         self.0.iter().map(|it| it.name().to_owned()).collect()
@@ -84,5 +143,34 @@ mod tests {
         assert!(!of(&["operator.read"]).allow(Scope::Write));
         assert!(!of(&["operator.write"]).allow(Scope::Admin));
         assert!(Scope::ALL.into_iter().all(|it| !of(&[]).allow(it) && !of(&["root", "*"]).allow(it)));
+        assert!(of(&["operator.sessions.write"]).allow(Scope::SessionsRead));
+        assert!(
+            !of(&["operator.sessions.write"]).allow(Scope::Read)
+                && !of(&["operator.read"]).allow(Scope::Talk)
+        );
+    }
+
+    #[test]
+    fn nothing_granted_exceeds_what_is_held_or_what_was_asked() {
+        let all: Vec<Scopes> = (0_u32..1 << Scope::ALL.len())
+            .step_by(7)
+            .map(|bits| {
+                Scopes(
+                    Scope::ALL
+                        .into_iter()
+                        .enumerate()
+                        .filter(|(at, _)| bits >> at & 1 == 1)
+                        .map(|it| it.1)
+                        .collect(),
+                )
+            })
+            .collect();
+        for held in &all {
+            for asked in all.iter().step_by(5) {
+                let granted = held.granted(asked);
+                assert!(held.cover(&granted) && asked.cover(&granted), "{held:?} {asked:?} {granted:?}");
+                assert_eq!(held.cover(asked), &granted == asked);
+            }
+        }
     }
 }

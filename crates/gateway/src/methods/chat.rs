@@ -9,7 +9,7 @@ use base::clock;
 use protocol::chat::{
     AbortParams, AbortReply, HistoryParams, HistoryReply, SendParams, SendReply, assistant_text,
 };
-use protocol::event::{self, ChatState, Name, WhenSlow};
+use protocol::event::{self, ChatState, Name};
 use protocol::{Refusal, frame};
 use serde_json::{Value, json};
 use store::StoredRecord;
@@ -75,7 +75,7 @@ fn tell_answer(gateway: &Gateway, key: &SessionKey, run_id: &str, answer: Result
         error_kind: None,
         error_detail: None,
     };
-    gateway.audience.tell(Name::Chat, &event, WhenSlow::Close);
+    gateway.audience.tell_session(Name::Chat, &event.session_key, &event, |_| true);
 }
 
 pub(super) async fn abort(caller: Caller, params: AbortParams) -> Result<AbortReply, Refusal> {

@@ -64,7 +64,7 @@ fn write(caller: &Caller, params: &WriteParams, kind: Kind) -> Result<(Document,
         return Err(invalid(broken));
     }
     let why = params.note.as_deref().filter(|it| !it.trim().is_empty()).unwrap_or(kind.name()).to_owned();
-    let author = Author { by: caller.client.program.clone(), why };
+    let author = Author { by: caller.client.who.program.clone(), why };
     let base = current.text.as_ref().map(|_| current.sum.as_str());
     let written = writing::write(&gateway.instance, base, candidate.text(), &author).map_err(not_written)?;
     Ok((candidate, written))

@@ -206,6 +206,7 @@ pub(crate) fn introduction() -> ConnectParams {
             mode: "cli".to_owned(),
             display_name: None,
             device_family: None,
+            model_identifier: None,
             instance_id: None,
         },
         role: None,

@@ -70,6 +70,11 @@ impl Name {
         row(Name::Chat, "chat", Hears::With(Scope::Read), WhenSlow::Close),
     ];
 
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        self.row().wire
+    }
+
     /// Its line.
     pub fn row(self) -> &'static Row {
         &Self::TABLE[self as usize]

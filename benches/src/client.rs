@@ -49,6 +49,11 @@ impl Client {
         Ok(client)
     }
 
+    /// The connection, with nothing left in it that was read and not looked at.
+    pub(crate) fn into_stream(self) -> Result<TcpStream> {
+        Ok(self.socket.get_ref().try_clone()?)
+    }
+
     /// Asks and waits for the first response.
     pub(crate) fn call(&mut self, method: &str, params: &Value) -> Result<Value> {
         let id = self.send(method, params)?;

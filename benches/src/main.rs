@@ -8,9 +8,11 @@
 
 mod client;
 mod commands;
+mod crowd;
 mod fleet;
 mod measures;
 mod model;
+mod plane;
 mod soak;
 mod subject;
 
@@ -23,9 +25,10 @@ use crate::subject::Subject;
 const HELP: &str = "\
 Figures of the release binary, whole processes only.
 
-Usage: cargo run --release -p openclaw-benches -- [--fleet | --soak SECONDS] [--with-original] [--binary PATH] [--quick]
+Usage: cargo run --release -p openclaw-benches -- [--fleet | --plane | --soak SECONDS] [--with-original] [--binary PATH] [--quick]
 
   --fleet           the figures of many instances on one host instead
+  --plane           the figures of the control plane under load instead
   --soak SECONDS    one gateway whose config changes every second instead
   --with-original   measure the original beside it: npm `openclaw` on npm `node`, installed into target/original
                     when it is missing (about 1 GB)
@@ -38,6 +41,7 @@ fn main() -> Result<()> {
     let mut with_original = false;
     let mut quick = false;
     let mut only_fleet = false;
+    let mut only_plane = false;
     let mut soak = None;
     let mut binary = None;
     let mut arguments = std::env::args().skip(1);
@@ -51,6 +55,7 @@ fn main() -> Result<()> {
                 soak = Some(std::time::Duration::from_secs(seconds.parse()?));
             }
             "--fleet" => only_fleet = true,
+            "--plane" => only_plane = true,
             "--help" | "-h" => {
                 println!("{HELP}");
                 return Ok(());
@@ -74,8 +79,9 @@ fn main() -> Result<()> {
         measures::print(&fleet::all(&binary, quick)?, None);
         return Ok(());
     }
-    let mine = measures::all(&ours, quick)?;
-    let theirs = original.as_ref().map(|it| measures::all(it, quick)).transpose()?;
+    let measured = |it: &Subject| if only_plane { plane::all(it, quick) } else { measures::all(it, quick) };
+    let mine = measured(&ours)?;
+    let theirs = original.as_ref().map(measured).transpose()?;
     measures::print(&mine, theirs.as_deref());
     Ok(())
 }

@@ -182,7 +182,8 @@ impl Subject {
     }
 }
 
-fn port(instance: u16) -> u16 {
+/// The port of an instance.
+pub(crate) fn port(instance: u16) -> u16 {
     FIRST_PORT + instance * STEP
 }
 

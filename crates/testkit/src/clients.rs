@@ -1,0 +1,69 @@
+//! Clients that others have written: the original's own command line, and a library on npm. They run on a Node that
+//! the tests bring, each from a home of its own.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::sandbox::{Output, Sandbox};
+
+/// The variable that names the Node.
+pub const NODE: &str = "OPENCLAW_TEST_NODE";
+/// The variable that names the folder with the clients.
+pub const CLIENTS: &str = "OPENCLAW_TEST_CLIENTS";
+
+/// The original loads hundreds of modules for each command.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// The clients, as somebody on another machine has them.
+pub struct Clients {
+    home: PathBuf,
+}
+
+impl Clients {
+    /// With a home below the sandbox, which is not the home of any gateway.
+    pub fn new(sandbox: &Sandbox) -> Clients {
+        let home = sandbox.path().join("elsewhere");
+        std::fs::create_dir_all(&home).expect("a folder of the sandbox");
+        Clients { home }
+    }
+
+    /// Gives the original a config.
+    pub fn config(&self, config: &Value) {
+        let folder = self.home.join(".openclaw");
+        std::fs::create_dir_all(&folder).expect("a folder of the sandbox");
+        std::fs::write(folder.join("openclaw.json"), config.to_string()).expect("writable");
+    }
+
+    /// `openclaw <args>` of the original.
+    ///
+    /// # Panics
+    /// When [`NODE`] or [`CLIENTS`] is not set, or the program cannot be started.
+    #[track_caller]
+    pub fn original(&self, args: &[&str]) -> Output {
+        let program = installed().join("node_modules/openclaw/openclaw.mjs");
+        Output::within(self.node(&program, args), LIMIT)
+    }
+
+    /// Nothing of this process's environment reaches it.
+    fn node(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(variable(NODE));
+        command.arg(program).args(args).current_dir(&self.home).env_clear();
+        command.env("HOME", &self.home).env("PATH", "/usr/bin:/bin").env("NO_COLOR", "1");
+        command.env("NODE_PATH", installed().join("node_modules"));
+        command
+    }
+}
+
+fn installed() -> PathBuf {
+    PathBuf::from(variable(CLIENTS))
+}
+
+#[track_caller]
+fn variable(name: &str) -> OsString {
+    std::env::var_os(name)
+        .unwrap_or_else(|| panic!("{name} is not set: run `cargo xtask components`, and set it as that says"))
+}

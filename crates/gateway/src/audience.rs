@@ -140,6 +140,11 @@ impl Client {
         self.who.scopes.allow(scope)
     }
 
+    /// Bytes that wait to be written to it.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
     /// Whether what it was told goes out as it comes.
     pub(crate) fn is_keeping_up(&self) -> bool {
         !self.is_full()

@@ -30,7 +30,7 @@ use tracing::debug;
 
 use crate::audience::{Client, Outbox};
 use crate::handshake::{self, Admitted, Refused};
-use crate::limits::{BEFORE_AUTH_BYTES, GOODBYE, HANDSHAKE, PING, POLICY, REQUESTS};
+use crate::limits::{BACKLOG, BEFORE_AUTH_BYTES, GOODBYE, HANDSHAKE, PING, POLICY, REQUESTS, SLICE};
 use crate::server::{Entry, Pass};
 use crate::table::Caller;
 
@@ -185,9 +185,16 @@ async fn exchange(
     let mut ping = interval_at(Instant::now() + PING, PING);
     let (mut answered, mut ticks) = (true, 0_u32);
     let mut under_way = FuturesUnordered::new();
+    let mut turn = Instant::now();
     loop {
+        if turn.elapsed() > SLICE {
+            // Whoever asks without end does not keep the others waiting.
+            tokio::task::yield_now().await;
+            turn = Instant::now();
+        }
         tokio::select! {
-            incoming = socket.next() => match incoming {
+            // Whoever leaves its answers unread is not asked for more.
+            incoming = socket.next(), if client.waiting() < BACKLOG => match incoming {
                 Some(Ok(Message::Text(text))) => match take(client, &text) {
                     Some(asked) if under_way.len() < REQUESTS => under_way.push(answer(entry, client, asked)),
                     Some(asked) => busy(client, &asked),
@@ -214,6 +221,8 @@ async fn exchange(
                 }
             }
             _ = ping.tick() => {
+                // While it is not read from, its answer cannot be seen.
+                answered |= client.waiting() >= BACKLOG;
                 if !answered || socket.send(Message::Ping(Bytes::new())).await.is_err() {
                     return (0, "");
                 }

@@ -22,6 +22,10 @@ pub(crate) const PING: Duration = Duration::from_secs(25);
 pub(crate) const GOODBYE: Duration = Duration::from_millis(250);
 /// Requests of one connection under way.
 pub(crate) const REQUESTS: usize = 256;
+/// Bytes of unread answers above which no further request of a connection is read.
+pub(crate) const BACKLOG: usize = 1024 * 1024;
+/// How long one connection may be served without a pause while others wait.
+pub(crate) const SLICE: Duration = Duration::from_micros(500);
 /// How long an HTTP client has for its headers.
 pub(crate) const HEADERS: Duration = Duration::from_secs(10);
 /// Bytes of HTTP headers.

@@ -4,7 +4,7 @@ mod agent;
 mod chat;
 mod config;
 mod health;
-pub(crate) use health::{known, readiness, sessions_now};
+pub(crate) use health::{Written, known, readiness, sessions_now};
 mod logs;
 mod models;
 mod presence;
@@ -21,7 +21,7 @@ pub(crate) fn table() -> Table {
     let mut table = Table::default();
     table
         // How the gateway is.
-        .on::<rpc::health::Health, _, _>(health::health)
+        .on_written::<rpc::health::Health, _, _>(health::health)
         .on::<rpc::health::Status, _, _>(health::status)
         .on::<rpc::presence::SystemPresence, _, _>(presence::list)
         // chat.*: a conversation, as pages, terminals and nodes see it.

@@ -17,7 +17,7 @@ use crate::force::{Current, Force};
 use crate::late::Late;
 use crate::limits::Attempts;
 use crate::log::Log;
-use crate::methods::{Walk, known};
+use crate::methods::{Walk, Written, known};
 use crate::models::Models;
 use crate::presence::Roster;
 use crate::reload::{self, Reload};
@@ -72,6 +72,8 @@ pub(crate) struct Gateway {
     conflicts: Mutex<Vec<String>>,
     /// What is wrong with it, for people.
     problems: Mutex<Vec<(&'static str, String)>>,
+    /// The health as it was last told.
+    pub(crate) written_health: Written,
     /// How often that changed.
     health_changes: AtomicU64,
     /// Conversations, newest first, as they were last seen; absent while nobody has looked.
@@ -79,7 +81,7 @@ pub(crate) struct Gateway {
 }
 
 /// How many conversations there are, and the newest.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Overview {
     /// All of them.
     pub(crate) count: u64,
@@ -150,6 +152,7 @@ impl Gateway {
             since: clock::now_ms(),
             began: Instant::now(),
             problems: Mutex::new(problems),
+            written_health: Written::default(),
             health_changes: AtomicU64::new(0),
             overview: Mutex::new(nothing_yet),
         }
@@ -173,6 +176,7 @@ impl Gateway {
     /// Notes what is not used here because another instance holds it.
     pub(crate) fn note_conflicts(&self, conflicts: Vec<String>) {
         *self.conflicts.lock().unwrap_or_else(PoisonError::into_inner) = conflicts;
+        self.health_changes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Who this is.
@@ -248,7 +252,11 @@ impl Gateway {
             Ok(page) => {
                 let recent = page.sessions.into_iter().map(|it| (it.key, it.updated_at)).collect();
                 let overview = Overview { count: page.total, recent };
-                *self.overview.lock().unwrap_or_else(PoisonError::into_inner) = Some(overview);
+                let before =
+                    self.overview.lock().unwrap_or_else(PoisonError::into_inner).replace(overview.clone());
+                if before.as_ref() != Some(&overview) {
+                    self.health_changes.fetch_add(1, Ordering::Relaxed);
+                }
                 self.note("store", None);
             }
             // What was noted before says what the person lost by it.

@@ -59,14 +59,37 @@ impl Table {
         F: Fn(Caller, M::Params) -> T + Copy + Send + Sync + 'static,
         T: Future<Output = Result<M::Reply, Refusal>> + Send + 'static,
     {
-        let serve: Serve = Box::new(move |caller, params| {
-            let params = match read::<M::Params>(M::NAME, params) {
-                Ok(it) => it,
+        self.row::<M>(Box::new(move |caller, params| {
+            let served = match read::<M::Params>(M::NAME, params) {
+                Ok(it) => serve(caller, it),
                 Err(refusal) => return std::future::ready(Err(refusal)).boxed(),
             };
-            let served = AssertUnwindSafe(serve(caller, params)).catch_unwind();
+            let served = AssertUnwindSafe(served).catch_unwind();
             served.map(|it| written::<M>(it.unwrap_or_else(|_| Err(panicked::<M>())))).boxed()
-        });
+        }))
+    }
+
+    /// Adds a method whose reply is written by its handler: one that is asked for so often that it is kept.
+    ///
+    /// # Panics
+    /// As [`Table::on`].
+    pub(crate) fn on_written<M, F, T>(&mut self, serve: F) -> &mut Self
+    where
+        M: Method + 'static,
+        F: Fn(Caller, M::Params) -> T + Copy + Send + Sync + 'static,
+        T: Future<Output = Reply> + Send + 'static,
+    {
+        self.row::<M>(Box::new(move |caller, params| {
+            let served = match read::<M::Params>(M::NAME, params) {
+                Ok(it) => serve(caller, it),
+                Err(refusal) => return std::future::ready(Err(refusal)).boxed(),
+            };
+            let served = AssertUnwindSafe(served).catch_unwind();
+            served.map(|it| it.unwrap_or_else(|_| Err(panicked::<M>()))).boxed()
+        }))
+    }
+
+    fn row<M: Method>(&mut self, serve: Serve) -> &mut Self {
         let row = Row { serve, scope: M::SCOPE, callers: M::CALLERS, steers: M::STEERS };
         assert!(self.rows.insert(M::NAME, row).is_none(), "{} stands twice in the method table", M::NAME);
         self.names.push(M::NAME);

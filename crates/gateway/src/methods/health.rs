@@ -1,5 +1,8 @@
 //! `health`, `status`.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use agent::DEFAULT_AGENT;
 use base::clock;
 use protocol::Refusal;
@@ -7,6 +10,7 @@ use protocol::health::{
     AgentHealth, ChannelStatus, ConfigStatus, HealthParams, HealthReply, Readiness, RecentSession,
     SessionsHealth, SessionsStatus, StatusParams, StatusReply,
 };
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 use store::SessionQuery;
 
@@ -19,11 +23,30 @@ use crate::table::Caller;
 /// Sessions that `status` shows.
 const RECENT: usize = 10;
 
-pub(super) async fn health(caller: Caller, params: HealthParams) -> Result<HealthReply, Refusal> {
-    if params.probe || caller.gateway.overview().is_none() {
-        caller.gateway.look_at_sessions().await;
+/// The health as it was last written, and what it was written of. Many ask, and little changes.
+#[derive(Debug, Default)]
+pub(crate) struct Written(Mutex<Option<(Instant, u64, Box<RawValue>)>>);
+
+/// How old what is told may be. What is wrong is never told late: it makes another version.
+const FRESH: Duration = Duration::from_secs(1);
+
+pub(super) async fn health(caller: Caller, params: HealthParams) -> Result<Box<RawValue>, Refusal> {
+    let gateway = &caller.gateway;
+    if params.probe || gateway.overview().is_none() {
+        gateway.look_at_sessions().await;
     }
-    Ok(snapshot(&caller.gateway))
+    let version = gateway.health_version();
+    let mut written = gateway.written_health.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((at, of, body)) = &*written
+        && *of == version
+        && at.elapsed() < FRESH
+        && !params.probe
+    {
+        return Ok(body.clone());
+    }
+    let body = to_raw_value(&snapshot(gateway)).expect("health always writes");
+    *written = Some((Instant::now(), version, body.clone()));
+    Ok(body)
 }
 
 /// The health as it is known, without looking; `{}` while nobody has looked, as the protocol allows.

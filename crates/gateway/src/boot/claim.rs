@@ -312,6 +312,9 @@ fn make(
         path.display(),
         report.port,
     ));
+    if ambient.secret("OPENCLAW_GATEWAY_TOKEN").is_some() {
+        say("note: OPENCLAW_GATEWAY_TOKEN is set and does not count: the token in the config goes before it");
+    }
     if let Some(words) = &report.close {
         say(&format!("note: {words}"));
     }

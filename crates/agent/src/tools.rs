@@ -100,7 +100,7 @@ impl Workbench {
 /// The tools that an agent may use: all, or those that its config allows, less those that it denies.
 pub fn allowed(allow: Option<&[String]>, deny: &[String]) -> Vec<&'static dyn Tool> {
     let named =
-        |names: &[String], tool: &dyn Tool| names.iter().any(|it| it == tool.spec().name || it == "*");
+        |names: &[String], tool: &dyn Tool| names.iter().any(|it| *it == tool.spec().name || it == "*");
     let may = |tool: &&'static dyn Tool| allow.is_none_or(|it| named(it, *tool)) && !named(deny, *tool);
     ALL.iter().copied().filter(may).collect()
 }

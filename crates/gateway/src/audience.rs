@@ -221,14 +221,22 @@ impl Client {
         self.respond(frame::write_event(name.row().wire, &body, None, None));
     }
 
-    /// Queues an event, and counts it.
-    pub(crate) fn tell(&self, name: Name, body: &RawValue, slow: WhenSlow, versions: Option<StateVersion>) {
+    /// Queues an event, and counts it. False where it was dropped.
+    pub(crate) fn tell(
+        &self,
+        name: Name,
+        body: &RawValue,
+        slow: WhenSlow,
+        versions: Option<StateVersion>,
+    ) -> bool {
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
-        match (self.is_full(), slow) {
+        let is_full = self.is_full();
+        match (is_full, slow) {
             (false, _) => self.push(frame::write_event(name.row().wire, body, Some(seq), versions)),
             (true, WhenSlow::Skip) => {}
             (true, WhenSlow::Close) => self.close(close::POLICY, TOO_SLOW),
         }
+        !is_full
     }
 
     fn is_full(&self) -> bool {
@@ -244,7 +252,10 @@ impl Client {
 
 /// Everybody who has said hello.
 #[derive(Debug, Default)]
-pub(crate) struct Audience(Mutex<HashMap<String, Arc<Client>>>);
+pub(crate) struct Audience {
+    clients: Mutex<HashMap<String, Arc<Client>>>,
+    dropped: AtomicU64,
+}
 
 impl Audience {
     /// Lets a client in.
@@ -304,7 +315,7 @@ impl Audience {
             // Written only once somebody hears it, and once for all of them.
             let body =
                 body.get_or_insert_with(|| to_raw_value(payload).expect("an event's payload always writes"));
-            client.tell(name, body, slow, None);
+            self.note(client.tell(name, body, slow, None));
         }
     }
 
@@ -321,12 +332,21 @@ impl Audience {
         }
         let body = to_raw_value(&snapshot()).expect("an event's payload always writes");
         for client in hearers {
-            client.tell(name, &body, name.row().slow, Some(versions));
+            self.note(client.tell(name, &body, name.row().slow, Some(versions)));
         }
     }
 
+    fn note(&self, is_told: bool) {
+        self.dropped.fetch_add(u64::from(!is_told), Ordering::Relaxed);
+    }
+
+    /// Events that did not reach somebody who reads too slowly.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Client>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

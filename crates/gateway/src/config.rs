@@ -40,6 +40,9 @@ pub struct Config {
     /// What agents may use.
     #[schemars(extend("x-reload" = "hot"))]
     pub tools: agent::tools::Settings,
+    /// What other programs may tell the agent.
+    #[schemars(extend("x-reload" = "hot"))]
+    pub hooks: http::HooksSettings,
     /// What is written down.
     #[schemars(extend("x-reload" = "hot"))]
     pub logging: log::Settings,
@@ -81,6 +84,12 @@ pub struct GatewaySection {
     /// The page.
     #[schemars(extend("x-reload" = "hot"))]
     pub control_ui: http::ControlUi,
+    /// What is served over HTTP beside the WebSocket.
+    #[schemars(extend("x-reload" = "hot"))]
+    pub http: http::HttpSettings,
+    /// Which tools are to be had over HTTP.
+    #[schemars(extend("x-reload" = "hot"))]
+    pub tools: http::ToolsOverHttp,
     /// What a change of the config does to the gateway that runs.
     #[schemars(extend("x-reload" = "hot"))]
     pub reload: reload::Settings,
@@ -300,6 +309,7 @@ fn check(config: &Config, found: &mut Found<'_>) {
     }
     config.gateway.auth.check(found);
     config.gateway.reload.check(found);
+    config.hooks.check(&config.gateway.auth, found);
     config.models.check(found);
     if config.env.shell_env.is_some() {
         found.without_effect(&["env", "shellEnv"]);

@@ -4,6 +4,7 @@ mod settings;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use agent::context::{self, Setting};
@@ -24,6 +25,9 @@ use crate::state::Gateway;
 use crate::teller::Teller;
 
 pub(crate) use settings::Settings;
+
+/// What stands in the place of a result until the caller brings it.
+const HANDED_OVER: &str = "(the caller runs this tool: its result follows in the next message)";
 
 /// Runs one turn from its start to its end, and returns how it ended. Everybody was told of it then.
 pub(crate) async fn drive(gateway: &Arc<Gateway>, run: &Run) -> Ended {
@@ -77,7 +81,8 @@ async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Rea
     });
     let (history, session) =
         opened.await.map_err(|error| gateway.store_refusal("the turn was not started", &error).message)?;
-    let wished = session.as_ref().and_then(|it| it.model.clone());
+    let own = || session.as_ref().and_then(|it| it.model.clone());
+    let wished = run.extras.model.clone().or_else(own);
     let choice = gateway.choose_model(wished.as_deref()).await.map_err(|it| it.message)?;
     let force = gateway.force();
     let (settings, folder) = (&force.config, &force.workspace);
@@ -96,10 +101,12 @@ async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Rea
     let pages = workspace::pages(folder, settings.agents.defaults.bootstrap_max_chars);
     let system = context::system(&setting, &pages);
     let room = choice.context_tokens.unwrap_or(settings.agents.defaults.context_tokens);
-    let messages = context::messages(entries(history), &system, room);
-    let specs = tools.iter().map(|it| it.spec()).collect();
+    let mut entries = entries(history);
+    run.extras.put_before(&mut entries);
+    let messages = context::messages(entries, &system, room);
+    let specs = tools.iter().map(|it| it.spec()).chain(run.extras.tools.iter().cloned()).collect();
     let turn = Turn::new(choice.provider.id(), &choice.model, system, messages, specs)
-        .with_longest_answer(choice.context_tokens.map(context::longest_answer));
+        .with_longest_answer(run.extras.longest(choice.context_tokens.map(context::longest_answer)));
     let session_id = session.map(|it| it.session_id).unwrap_or_default();
     Ok(Ready { turn, choice, bench, tools, session_id, started_at })
 }
@@ -128,6 +135,7 @@ async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut End
     tokio::pin!(deadline);
     let mut unsaved: Vec<Record> = Vec::new();
     let mut waiting = Waiting::Nothing;
+    let mut said = String::new();
     let mut effects = VecDeque::from(turn.on(Event::Begin));
     loop {
         let Some(effect) = effects.pop_front() else {
@@ -149,7 +157,19 @@ async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut End
             Effect::Say(text) => teller.says(&text),
             Effect::Save(entry) => {
                 let at = clock::now_ms();
+                if let Entry::Assistant(answer) = &entry {
+                    run.was_cut.store(answer.stop_reason == "length", Ordering::Relaxed);
+                    said.clone_from(&answer.text);
+                }
                 unsaved.push(Record { role: entry.role().to_owned(), message: entry.to_message(at), at });
+            }
+            // What the caller's tools bring back comes with the caller's next message.
+            Effect::AskModel(_) if run.extras.has_handed() => {
+                effects.push_back(Effect::End(End::Answered(said.clone())));
+            }
+            Effect::RunTool(call) if run.extras.hands_over(&call.name) => {
+                run.extras.hand_over(call);
+                effects.extend(turn.on(Event::ToolEnded(Outcome::done(HANDED_OVER))));
             }
             Effect::AskModel(request) => {
                 if let Err(error) = save(gateway, run, &mut unsaved).await {

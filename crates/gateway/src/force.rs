@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use base::Secret;
 use profile::claims::Claim;
+use profile::document::Weight;
 use profile::{Ambient, Finding, Instance};
 
 use crate::access::{self, Access};
 use crate::config::{Config, Read, Secretive};
 use crate::holdings::Holdings;
+use crate::http::SHARED_HOOK_TOKEN;
 
 /// One accepted config and all that follows from it. A turn keeps the one that it began with.
 pub(crate) struct Force {
@@ -42,7 +44,7 @@ impl Force {
     /// All that keeps one from running: what is wrong in it, that none is to run here, that nothing names its secret.
     pub(crate) fn of(read: Read, instance: &Instance, flag: Option<&Secret>) -> Result<Self, Vec<Finding>> {
         let mut wrong = read.errors();
-        let Read { config, sources, findings, ambient, mut secrets, holdings, value } = read;
+        let Read { config, sources, mut findings, ambient, mut secrets, holdings, value } = read;
         let mode = config.gateway.mode.as_deref();
         // Another word is told already.
         if matches!(mode, None | Some("remote")) {
@@ -61,6 +63,12 @@ impl Force {
                 return Err(ordered(wrong));
             }
         };
+        let is_shared = config.hooks.token.as_ref().is_some_and(|it| access.secret.matches(it.expose()));
+        if is_shared && !findings.iter().any(|it| it.path == "hooks.token") {
+            // By the environment or the command line, which the config alone does not tell.
+            let finding = sources.finding(&["hooks", "token"], SHARED_HOOK_TOKEN).weighs(Weight::Warning);
+            findings.push(finding);
+        }
         secrets.push(access.secret.clone());
         let workspace = config.workspace(&ambient, &instance.workspace);
         let main = (sources.main().path().to_path_buf(), sources.main().text().to_owned());

@@ -1,33 +1,45 @@
-//! HTTP on the gateway's port and on the control socket: the guard before everything, the upgrade, two probes.
+//! HTTP on the gateway's port and on the control socket: the guard, the table of routes, who may, how much, and then
+//! the page. In this order, in one place.
+
+mod guard;
+mod hooks;
+mod metrics;
+mod openai;
+mod page;
+mod probes;
+mod reply;
+mod routes;
+mod secret;
+mod tools;
+mod upgrade;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{
-    ALLOW, CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-};
-use hyper::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{ALLOW, CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Request, StatusCode, Uri};
+use protocol::Scopes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tracing::debug;
+use tokio_util::sync::CancellationToken;
 
-use crate::connection;
-use crate::handshake::Peer;
-use crate::methods;
+use crate::limits::BODY;
 use crate::server::Entry;
 use crate::state::Gateway;
-use crate::supervisor::Stage;
 
-type Answer = Response<Full<Bytes>>;
+pub use hooks::Settings as HooksSettings;
+pub use openai::Settings as HttpSettings;
+pub use routes::{ROUTES, Route, Who};
+pub use tools::Settings as ToolsOverHttp;
 
-/// Says whether a request comes from a page of the same origin; set by browsers alone.
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(crate) use hooks::SHARED_HOOK_TOKEN;
+pub(crate) use metrics::Counters;
+use reply::{Answer, error, text};
+use routes::{Open, Page};
+use secret::Admitted;
 
 /// The page.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -37,171 +49,195 @@ pub struct ControlUi {
     pub allowed_origins: Vec<String>,
 }
 
+/// A request that was let in, with its whole body.
+struct Asked {
+    entry: Arc<Entry>,
+    /// What follows the route's path, where it has a part that is free.
+    rest: String,
+    headers: HeaderMap,
+    body: Bytes,
+    /// Whether it came with a credential, or from the owner.
+    is_known: bool,
+    scopes: Scopes,
+    /// Cancelled when the credential that it came with is one no longer.
+    gone: CancellationToken,
+}
+
+impl Asked {
+    fn gateway(&self) -> &Arc<Gateway> {
+        &self.entry.gateway
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let text = self.headers.get(name)?.to_str().ok()?.trim();
+        (!text.is_empty()).then_some(text)
+    }
+}
+
 /// Answers one request.
 pub(crate) async fn serve(entry: Arc<Entry>, request: Request<Incoming>) -> Result<Answer, Infallible> {
-    let path = request.uri().path();
-    let answer = match guard(&entry.gateway, entry.peer, &request) {
-        Err(status) => text(status, "this address or this page may not talk to the gateway\n"),
-        Ok(()) if is_upgrade(&request) => upgrade(&entry, request),
-        Ok(()) => match (request.method(), path) {
-            (&Method::GET | &Method::HEAD, "/health" | "/healthz") => {
-                json_answer(StatusCode::OK, &json!({"ok": true, "status": "live"}))
-            }
-            (&Method::GET | &Method::HEAD, "/ready" | "/readyz") => ready(&entry).await,
-            (_, "/health" | "/healthz" | "/ready" | "/readyz") => {
-                let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
-                answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-                answer
-            }
-            _ => text(
-                StatusCode::NOT_FOUND,
-                "this is an OpenClaw gateway: connect a WebSocket client here, or look at /healthz\n",
-            ),
-        },
+    let _busy = entry.busy.clone();
+    let answer = match guard::check(&entry.gateway, entry.peer, &request) {
+        Err(status) => text(status, guard::WORDS),
+        Ok(()) if upgrade::is_asked(&request) => return Ok(upgrade::answer(&entry, request)),
+        // Apart, so that a connection that becomes a WebSocket has no room for it.
+        Ok(()) => Box::pin(routed(&entry, request)).await.unwrap_or_else(|refused| *refused),
     };
+    entry.gateway.counters.answered(answer.status());
     Ok(answer)
 }
 
-/// Browsers send where a page comes from, and which name it believes to talk to. Only our own are let in, on
-/// every route and before any credential is looked at.
-fn guard(gateway: &Gateway, peer: Peer, request: &Request<Incoming>) -> Result<(), StatusCode> {
-    let header = |name: HeaderName| request.headers().get(name).map(|it| it.to_str().unwrap_or("?"));
+async fn routed(entry: &Arc<Entry>, request: Request<Incoming>) -> Result<Answer, Box<Answer>> {
+    let gateway = &entry.gateway;
+    if has_token(request.uri()) {
+        return Err(text(
+            StatusCode::BAD_REQUEST,
+            "a token does not belong into an address: send it as a header\n",
+        )
+        .into());
+    }
     let force = gateway.force();
-    let allowed = &force.config.gateway.control_ui.allowed_origins;
-    // A page's plain GET carries no origin; browsers then say in another way that a page of elsewhere asks.
-    let from_elsewhere = header(FETCH_SITE).is_some_and(|it| !matches!(it, "same-origin" | "none"));
-    let named = header(ORIGIN).or(from_elsewhere.then_some("null"));
-    let verdict = check_names(gateway.port, peer, header(HOST), named, allowed);
-    if verdict.is_err() {
-        debug!(host = header(HOST), origin = header(ORIGIN), "a foreign name was refused");
+    let found = routes::find(request.uri().path(), &force.config.hooks.path);
+    let Some((route, rest)) = found.filter(|(route, _)| is_open(route.open, &force)) else {
+        return Err(
+            text(StatusCode::NOT_FOUND, "not found: this is an OpenClaw gateway; GET / says more\n").into()
+        );
+    };
+    drop(force);
+    let rest = rest.to_owned();
+    if !route.methods.contains(&request.method().as_str()) {
+        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+        let allowed = HeaderValue::from_str(&route.methods.join(", ")).expect("methods are words");
+        answer.headers_mut().insert(ALLOW, allowed);
+        return Err(answer.into());
     }
-    verdict
-}
-
-fn check_names(
-    port: u16,
-    peer: Peer,
-    host: Option<&str>,
-    origin: Option<&str>,
-    allowed: &[String],
-) -> Result<(), StatusCode> {
-    let own_hosts = ["localhost", "127.0.0.1", "[::1]"];
-    let is_own = |it: &str| {
-        own_hosts
-            .iter()
-            .any(|own| it.strip_prefix(own).and_then(|it| it.strip_prefix(':')) == Some(&port.to_string()))
-    };
-    if matches!(peer, Peer::Address(_)) && !host.is_some_and(|it| is_own(&it.to_ascii_lowercase())) {
-        return Err(StatusCode::MISDIRECTED_REQUEST);
+    let Admitted { is_known, scopes, gone } = secret::admit(entry, request.headers(), route.who)?;
+    if let Some(scope) = route.scope.filter(|it| !scopes.allow(*it)) {
+        let words = format!("missing scope: {scope}");
+        return Err(error(StatusCode::FORBIDDEN, "forbidden", &words).into());
     }
-    let Some(origin) = origin else { return Ok(()) };
-    let own_page = origin.to_ascii_lowercase().strip_prefix("http://").is_some_and(is_own);
-    let listed = allowed.iter().any(|it| it.trim_end_matches('/').eq_ignore_ascii_case(origin));
-    (own_page || listed).then_some(()).ok_or(StatusCode::FORBIDDEN)
+    let (head, body) = request.into_parts();
+    let body = read(body, route.body_limit).await?;
+    let headers = head.headers;
+    let asked = Asked { entry: entry.clone(), rest, headers, body, is_known, scopes, gone };
+    Ok(open(route.page, asked).await)
 }
 
-/// What is wrong may name folders: that is for the owner, on the control socket. Others are told how much is.
-async fn ready(entry: &Entry) -> Answer {
-    let readiness = methods::readiness(&entry.gateway).await;
-    let status = if readiness.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let told = match entry.peer {
-        Peer::Owner => json!(readiness),
-        Peer::Address(_) => json!({"ok": readiness.ok, "failing": readiness.failing}),
-    };
-    json_answer(status, &told)
+async fn open(page: Page, asked: Asked) -> Answer {
+    match page {
+        Page::Root => page::root(&asked),
+        Page::Style => page::style(),
+        Page::Live => probes::live(),
+        Page::Ready => probes::ready(&asked).await,
+        Page::Started => probes::started(&asked),
+        Page::Metrics => metrics::page(&asked),
+        Page::Chat => openai::chat(asked).await,
+        Page::Responses => openai::responses(asked).await,
+        Page::Models => openai::models(&asked),
+        Page::Model => openai::model(&asked),
+        Page::Tool => tools::invoke(asked).await,
+        Page::Wake => hooks::wake(asked).await,
+        Page::HookAgent => hooks::agent(asked).await,
+        Page::HookMapped => hooks::mapped(asked).await,
+    }
 }
 
-fn is_upgrade(request: &Request<Incoming>) -> bool {
-    let upgrade = request.headers().get(UPGRADE).and_then(|it| it.to_str().ok());
-    upgrade.is_some_and(|it| it.eq_ignore_ascii_case("websocket"))
+/// Whether a page is there at all, by the config.
+fn is_open(open: Open, force: &crate::force::Force) -> bool {
+    let endpoints = &force.config.gateway.http.endpoints;
+    match open {
+        Open::Always => true,
+        Open::Chat => endpoints.chat_completions.enabled,
+        Open::Responses => endpoints.responses.enabled,
+        Open::Models => endpoints.chat_completions.enabled || endpoints.responses.enabled,
+        Open::Hooks => hooks::token(force).is_some(),
+    }
 }
 
-fn upgrade(entry: &Arc<Entry>, mut request: Request<Incoming>) -> Answer {
-    let headers = request.headers();
-    let version = headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|it| it == "13");
-    let Some(key) = headers.get(SEC_WEBSOCKET_KEY).filter(|_| version && request.method() == Method::GET)
-    else {
-        let mut answer = text(StatusCode::UPGRADE_REQUIRED, "use the WebSocket protocol, version 13\n");
-        answer.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return answer;
+/// Addresses end up in histories and logs.
+fn has_token(uri: &Uri) -> bool {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    pairs
+        .map(|it| it.split_once('=').map_or(it, |(name, _)| name))
+        .any(|it| decoded(it).eq_ignore_ascii_case("token"))
+}
+
+/// `%41` is `A`. What is no such escape stays as it is.
+fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        let byte = escape.filter(|it| !it.starts_with('+')).and_then(|it| u8::from_str_radix(it, 16).ok());
+        plain.push(byte.unwrap_or(bytes[at]));
+        at += if byte.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}
+
+/// The whole body, or that it is too large or too slow. A length that is announced is looked at first.
+async fn read(body: Incoming, limit: usize) -> Result<Bytes, Box<Answer>> {
+    let too_large = || {
+        let words = format!("the body has more than the {limit} bytes that are allowed");
+        let mut answer = error(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", &words);
+        // What was not read is not waited for.
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        Box::new(answer)
     };
-    let Some(pass) = entry.gateway_pass() else {
-        return text(StatusCode::SERVICE_UNAVAILABLE, "too many connections wait to be authenticated\n");
-    };
-    let accept = derive_accept_key(key.as_bytes());
-    let socket = hyper::upgrade::on(&mut request);
-    let entry = entry.clone();
-    let gateway = entry.gateway.clone();
-    gateway.supervisor.start(Stage::Clients, "connection", |stop| async move {
-        match socket.await {
-            Ok(socket) => connection::serve(&entry, socket, pass, stop).await,
-            Err(error) => debug!("an upgrade did not come about: {error}"),
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY, Limited::new(body, limit).collect()).await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(why)) if why.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => {
+            Err(error(StatusCode::BAD_REQUEST, "invalid_request_error", "the body broke off").into())
         }
-    });
-    let mut answer = Response::new(Full::default());
-    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = answer.headers_mut();
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&accept).expect("base64 is a header's value"));
-    answer
+        Err(_) => {
+            let mut answer =
+                error(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", "the body took too long");
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            Err(answer.into())
+        }
+    }
 }
 
-fn text(status: StatusCode, body: &'static str) -> Answer {
-    answer(status, "text/plain; charset=utf-8", Bytes::from_static(body.as_bytes()))
+/// Whether a body may be an object. A type with named parts would be read from a list as well, by their order.
+fn is_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'{')
 }
 
-fn json_answer(status: StatusCode, body: &Value) -> Answer {
-    answer(status, "application/json", Bytes::from(body.to_string()))
-}
-
-fn answer(status: StatusCode, kind: &'static str, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    headers.insert("cache-control", HeaderValue::from_static("no-store"));
-    answer
+/// A header that is there once; `Err` where it is there twice, as two readers would then disagree.
+fn once<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
+    let mut all = headers.get_all(name).iter();
+    let first = all.next();
+    if all.next().is_some() { Err(()) } else { Ok(first) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
 
-    #[track_caller]
-    fn check(host: Option<&str>, origin: Option<&str>, expected: Option<u16>) {
-        let tcp = Peer::Address(Ipv4Addr::LOCALHOST.into());
-        let allowed = ["https://panel.example".to_owned()];
-        let found = check_names(18789, tcp, host, origin, &allowed);
-        assert_eq!(found.err().map(|it| it.as_u16()), expected, "{host:?} {origin:?}");
+    #[test]
+    fn a_token_in_an_address_is_seen_however_it_is_written() {
+        let check = |uri: &str, expected: bool| {
+            assert_eq!(has_token(&uri.parse().expect("an address")), expected, "{uri}");
+        };
+        for uri in ["/?token=x", "/a?b=1&token", "/?TOKEN=", "/?%74oken=x", "/?to%6Ben=x"] {
+            check(uri, true);
+        }
+        for uri in ["/", "/token", "/?q=token", "/?tokens=1", "/?%2574oken=x"] {
+            check(uri, false);
+        }
     }
 
     #[test]
-    fn only_our_own_names_come_in() {
-        for host in ["127.0.0.1:18789", "LocalHost:18789", "[::1]:18789"] {
-            check(Some(host), None, None);
-        }
-        for host in [None, Some("evil.test"), Some("evil.test:18789"), Some("127.0.0.1"), Some("127.0.0.1:1")]
+    fn escapes_are_read_and_nothing_else() {
+        for (text, plain) in
+            [("a%2Fb", "a/b"), ("100%", "100%"), ("%+1", "%+1"), ("%zz", "%zz"), ("%C3%A9", "é")]
         {
-            check(host, None, Some(421));
+            assert_eq!(decoded(text), plain);
         }
-        check(Some("127.0.0.1.evil.test:18789"), None, Some(421));
-    }
-
-    #[test]
-    fn only_our_own_pages_come_in() {
-        let host = Some("127.0.0.1:18789");
-        check(host, Some("http://127.0.0.1:18789"), None);
-        check(host, Some("http://localhost:18789"), None);
-        check(host, Some("https://panel.example"), None);
-        for origin in
-            ["http://127.0.0.1:19001", "http://evil.test", "null", "", "https://127.0.0.1:18789", "file://"]
-        {
-            check(host, Some(origin), Some(403));
-        }
-        let owner = check_names(18789, Peer::Owner, Some("x"), Some("http://evil.test"), &[]);
-        assert_eq!(owner, Err(StatusCode::FORBIDDEN), "the control socket takes no pages either");
     }
 }

@@ -15,7 +15,7 @@ mod driver;
 mod force;
 mod handshake;
 mod holdings;
-mod http;
+pub mod http;
 mod keys;
 mod late;
 mod limits;

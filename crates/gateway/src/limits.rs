@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use protocol::connect::Policy;
@@ -30,6 +31,16 @@ pub(crate) const SLICE: Duration = Duration::from_micros(500);
 pub(crate) const HEADERS: Duration = Duration::from_secs(10);
 /// Bytes of HTTP headers.
 pub(crate) const HEADER_BYTES: usize = 16 * 1024;
+/// How long an HTTP client has for its body.
+pub(crate) const BODY: Duration = Duration::from_secs(30);
+/// Bytes of a body with a whole conversation in it.
+pub(crate) const CONVERSATION_BYTES: usize = 20 * 1024 * 1024;
+/// Bytes of a body with a tool's arguments in it.
+pub(crate) const TOOL_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of the body of a hook.
+pub(crate) const HOOK_BYTES: usize = 256 * 1024;
+/// How long an HTTP answer under way may take to end at a stop.
+pub(crate) const LAST_ANSWER: Duration = Duration::from_secs(1);
 /// Bytes of one message of a person.
 pub(crate) const MESSAGE_BYTES: usize = 1024 * 1024;
 /// Turns of one session that wait for their turn.
@@ -60,7 +71,7 @@ const ADDRESSES: usize = 4096;
 
 /// Failed authentications by address. Loopback is counted like any other: it is no identity.
 #[derive(Debug, Default)]
-pub(crate) struct Attempts(Mutex<HashMap<IpAddr, Failures>>);
+pub(crate) struct Attempts(Mutex<HashMap<IpAddr, Failures>>, AtomicU64);
 
 #[derive(Debug, Clone, Copy)]
 struct Failures {
@@ -83,8 +94,14 @@ impl Attempts {
         it.locked.then_some(left)
     }
 
+    /// All failures since the start.
+    pub(crate) fn total(&self) -> u64 {
+        self.1.load(Ordering::Relaxed)
+    }
+
     /// Notes a failure.
     pub(crate) fn failed(&self, address: IpAddr, now: Instant) {
+        self.1.fetch_add(1, Ordering::Relaxed);
         let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if all.len() >= ADDRESSES
             && let Some(oldest) = all.iter().min_by_key(|(_, it)| it.since).map(|(address, _)| *address)

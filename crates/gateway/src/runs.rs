@@ -1,7 +1,9 @@
 //! Turns that were asked for: accepted once they are on disk, one at a time in a session, known by their key.
 
+mod extras;
+
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use crate::keys::SessionKey;
 use crate::limits::{MESSAGE_BYTES, QUEUED_RUNS, REMEMBERED_RUNS};
 use crate::state::Gateway;
 use crate::supervisor::Stage;
+pub(crate) use extras::{Extras, Told};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -40,6 +43,10 @@ pub(crate) struct Run {
     pub(crate) ask: Ask,
     /// Unix milliseconds.
     pub(crate) accepted_at: u64,
+    /// What it was given over HTTP.
+    pub(crate) extras: Extras,
+    /// Whether its answer was cut at the bound of tokens.
+    pub(crate) was_cut: AtomicBool,
     stop: watch::Sender<Option<Stop>>,
     ended: watch::Sender<Option<Arc<Ended>>>,
     text: Mutex<String>,
@@ -136,6 +143,10 @@ impl Run {
             text.clear();
         }
         text.push_str(more);
+        if let Some(told) = &self.extras.told {
+            // Whoever listened may have gone.
+            let _ = told.send(if more.is_empty() { Told::Anew } else { Told::More(more.to_owned()) });
+        }
     }
 }
 
@@ -217,6 +228,11 @@ impl Gateway {
     /// # Errors
     /// When it cannot be stored, or too many wait in the session.
     pub(crate) async fn accept(self: &Arc<Self>, ask: Ask) -> Result<Started, Refusal> {
+        self.accept_with(ask, Extras::default()).await
+    }
+
+    /// As [`Gateway::accept`], for a turn that is given more.
+    pub(crate) async fn accept_with(self: &Arc<Self>, ask: Ask, extras: Extras) -> Result<Started, Refusal> {
         if let Some(run) = self.runs.active(&ask.run_id) {
             return Ok(Started::UnderWay(run));
         }
@@ -227,6 +243,8 @@ impl Gateway {
             stop: watch::Sender::new(None),
             ended: watch::Sender::new(None),
             text: Mutex::default(),
+            was_cut: AtomicBool::new(false),
+            extras,
             ask,
         });
         self.runs.received_at.store(accepted_at, Ordering::Relaxed);
@@ -313,6 +331,7 @@ impl Gateway {
                 ended = turn => ended,
                 ended = abandoned(&run, stop) => ended,
             };
+            gateway.counters.ended(&ended.how);
             gateway.runs.finish(&run, ended);
             gateway.look_at_sessions().await;
         });

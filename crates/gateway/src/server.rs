@@ -9,12 +9,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::handshake::Peer;
 use crate::http;
-use crate::limits::{HEADER_BYTES, HEADERS, UNAUTHENTICATED};
+use crate::limits::{HEADER_BYTES, HEADERS, LAST_ANSWER, UNAUTHENTICATED};
 use crate::state::Gateway;
 use crate::supervisor::Stage;
 use crate::table::Table;
@@ -27,6 +28,8 @@ pub(crate) struct Entry {
     pub(crate) table: Arc<Table>,
     /// Who is at the other end.
     pub(crate) peer: Peer,
+    /// Held by every answer over HTTP that is under way.
+    pub(crate) busy: Arc<()>,
     lobby: Arc<Lobby>,
 }
 
@@ -42,6 +45,11 @@ pub(crate) struct Pass {
 }
 
 impl Entry {
+    fn of(gateway: &Arc<Gateway>, table: &Arc<Table>, peer: Peer, lobby: &Arc<Lobby>) -> Arc<Self> {
+        let (gateway, table, lobby) = (gateway.clone(), table.clone(), lobby.clone());
+        Arc::new(Self { gateway, table, peer, busy: Arc::default(), lobby })
+    }
+
     /// A place among those who are not authenticated yet; `None` when their address has too many.
     pub(crate) fn gateway_pass(&self) -> Option<Pass> {
         let address = match self.peer {
@@ -87,9 +95,7 @@ pub(crate) async fn tcp(
                 // Events are small and wanted at once.
                 let _ = socket.set_nodelay(true);
                 let peer = Peer::Address(address.ip());
-                let entry =
-                    Entry { gateway: gateway.clone(), table: table.clone(), peer, lobby: lobby.clone() };
-                converse(Arc::new(entry), socket);
+                converse(Entry::of(&gateway, &table, peer, &lobby), socket);
             }
             Err(error) => refused(&error, &stop).await,
         }
@@ -110,9 +116,7 @@ pub(crate) async fn control(
             Ok((socket, _)) => match socket.peer_cred() {
                 Ok(it) if it.uid() == me => {
                     let peer = Peer::Owner;
-                    let entry =
-                        Entry { gateway: gateway.clone(), table: table.clone(), peer, lobby: lobby.clone() };
-                    converse(Arc::new(entry), socket);
+                    converse(Entry::of(&gateway, &table, peer, &lobby), socket);
                 }
                 Ok(it) => warn!(uid = it.uid(), "another user was refused at the control socket"),
                 Err(error) => warn!("the kernel does not say who is at the control socket: {error}"),
@@ -134,13 +138,23 @@ fn converse<S>(entry: Arc<Entry>, socket: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let gateway = entry.gateway.clone();
+    let (gateway, busy) = (entry.gateway.clone(), entry.busy.clone());
     gateway.supervisor.start(Stage::Clients, "request", |stop| async move {
         let serve = service_fn(move |request| http::serve(entry.clone(), request));
         let mut protocol = http1::Builder::new();
         protocol.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(HEADER_BYTES);
         let connection = protocol.serve_connection(TokioIo::new(socket), serve).with_upgrades();
-        if let Some(Err(error)) = stop.run_until_cancelled(connection).await {
+        let mut connection = std::pin::pin!(connection);
+        let ended = match stop.run_until_cancelled(connection.as_mut()).await {
+            Some(ended) => ended,
+            // An answer that is under way, the end of a turn most of all, still goes out. Nobody else is waited for.
+            None if Arc::strong_count(&busy) <= 2 => Ok(()),
+            None => {
+                connection.as_mut().graceful_shutdown();
+                timeout(LAST_ANSWER, connection).await.unwrap_or(Ok(()))
+            }
+        };
+        if let Err(error) = ended {
             debug!("a connection ended: {error}");
         }
     });

@@ -14,6 +14,7 @@ use crate::VERSION;
 use crate::archive::Archive;
 use crate::audience::{Audience, Client};
 use crate::force::{Current, Force};
+use crate::http::Counters;
 use crate::late::Late;
 use crate::limits::Attempts;
 use crate::log::Log;
@@ -46,6 +47,8 @@ pub(crate) struct Gateway {
     pub(crate) attempts: Attempts,
     /// What runs.
     pub(crate) supervisor: Supervisor,
+    /// What /metrics counts.
+    pub(crate) counters: Counters,
     /// The turns.
     pub(crate) runs: Runs,
     /// Ends of turns that are not on disk yet.
@@ -146,6 +149,7 @@ impl Gateway {
             roster: Roster::default(),
             attempts: Attempts::default(),
             supervisor: Supervisor::default(),
+            counters: Counters::default(),
             runs: Runs::default(),
             late: Late::default(),
             boot_id: random::hex::<8>(),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -46,6 +47,8 @@ struct Row {
     scope: Option<Scope>,
     callers: Callers,
     steers: bool,
+    /// How often it was served, and refused.
+    counts: [AtomicU64; 2],
 }
 
 impl Table {
@@ -90,7 +93,13 @@ impl Table {
     }
 
     fn row<M: Method>(&mut self, serve: Serve) -> &mut Self {
-        let row = Row { serve, scope: M::SCOPE, callers: M::CALLERS, steers: M::STEERS };
+        let row = Row {
+            serve,
+            scope: M::SCOPE,
+            callers: M::CALLERS,
+            steers: M::STEERS,
+            counts: Default::default(),
+        };
         assert!(self.rows.insert(M::NAME, row).is_none(), "{} stands twice in the method table", M::NAME);
         self.names.push(M::NAME);
         self
@@ -101,9 +110,24 @@ impl Table {
         &self.names
     }
 
+    /// How often each method was served, and refused, in the order of the table.
+    pub(crate) fn served(&self) -> Vec<(&'static str, u64, u64)> {
+        let count = |name: &&'static str| {
+            let [ok, refused] = self.rows[name].counts.each_ref().map(|it| it.load(Ordering::Relaxed));
+            (*name, ok, refused)
+        };
+        self.names.iter().map(count).collect()
+    }
+
     /// Serves a request.
     pub(crate) async fn dispatch(&self, method: &str, caller: Caller, params: Option<&RawValue>) -> Reply {
         let Some(row) = self.rows.get(method) else { return Err(unknown(method, &caller)) };
+        let reply = Self::answer(row, caller, params).await;
+        row.counts[usize::from(reply.is_err())].fetch_add(1, Ordering::Relaxed);
+        reply
+    }
+
+    async fn answer(row: &Row, caller: Caller, params: Option<&RawValue>) -> Reply {
         if !row.callers.include(caller.client.who.role) {
             let text = format!("unauthorized role: {}", caller.client.who.role.name());
             return Err(unauthorized(&caller, Refusal::invalid(text)));

@@ -12,6 +12,8 @@ mod error;
 #[cfg(test)]
 mod script;
 
+use std::borrow::Cow;
+
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
@@ -79,9 +81,9 @@ pub enum Message {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolSpec {
     /// The name the model calls it by.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What it does and when to use it.
-    pub description: &'static str,
+    pub description: Cow<'static, str>,
     /// A JSON schema of the arguments.
     pub parameters: serde_json::Value,
 }

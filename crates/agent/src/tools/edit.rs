@@ -21,8 +21,8 @@ struct Arguments {
 impl Tool for Edit {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
-            name: "edit",
-            description: "Replace one exact piece of text in a file in the workspace.",
+            name: "edit".into(),
+            description: "Replace one exact piece of text in a file in the workspace.".into(),
             parameters: json!({"type": "object", "required": ["path", "oldText", "newText"], "properties": {
                 "path": {"type": "string", "description": "relative to the workspace"},
                 "oldText": {"type": "string", "description": "must occur exactly once"},

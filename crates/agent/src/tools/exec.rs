@@ -34,8 +34,9 @@ struct Arguments {
 impl Tool for Exec {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
-            name: "exec",
-            description: "Run a shell command in the workspace. What it leaves running is ended with it.",
+            name: "exec".into(),
+            description: "Run a shell command in the workspace. What it leaves running is ended with it."
+                .into(),
             parameters: json!({"type": "object", "required": ["command"], "properties": {
                 "command": {"type": "string"},
                 "timeout": {"type": "integer", "minimum": 1, "description": "seconds"},

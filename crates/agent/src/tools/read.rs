@@ -26,8 +26,8 @@ struct Arguments {
 impl Tool for Read {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
-            name: "read",
-            description: "Read a text file in the workspace.",
+            name: "read".into(),
+            description: "Read a text file in the workspace.".into(),
             parameters: json!({"type": "object", "required": ["path"], "properties": {
                 "path": {"type": "string", "description": "relative to the workspace"},
                 "offset": {"type": "integer", "minimum": 1, "description": "first line"},

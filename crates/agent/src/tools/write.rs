@@ -19,8 +19,8 @@ struct Arguments {
 impl Tool for Write {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
-            name: "write",
-            description: "Create or replace a text file in the workspace.",
+            name: "write".into(),
+            description: "Create or replace a text file in the workspace.".into(),
             parameters: json!({"type": "object", "required": ["path", "content"], "properties": {
                 "path": {"type": "string", "description": "relative to the workspace"},
                 "content": {"type": "string", "description": "the whole new content"},

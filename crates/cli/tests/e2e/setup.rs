@@ -128,7 +128,8 @@ fn an_instance_whose_config_and_workspace_are_elsewhere_starts_a_second_time() {
 
 #[test]
 fn a_token_in_the_environment_that_does_not_count_is_said_to_be_so() {
-    let (sandbox, base) = (offline().env("OPENCLAW_GATEWAY_TOKEN", "a-token-of-the-environment"), free_base());
+    let (sandbox, base) =
+        (offline().env("OPENCLAW_GATEWAY_TOKEN", "a-token-of-the-environment"), free_base());
     let gateway = sandbox.start(&[], base.port());
     let said = gateway.log();
     assert!(said.contains("OPENCLAW_GATEWAY_TOKEN is set and does not count"), "{said}");

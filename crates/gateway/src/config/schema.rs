@@ -68,10 +68,15 @@ pub(super) fn ours() -> &'static [String] {
 
 /// Where objects with named parts belong. Known at once, as every config is looked at for them; a test holds them to
 /// the types.
-const OBJECTS: [&str; 14] = [
+const OBJECTS: [&str; 22] = [
     "gateway",
     "gateway.auth",
     "gateway.controlUi",
+    "gateway.http",
+    "gateway.http.endpoints",
+    "gateway.http.endpoints.chatCompletions",
+    "gateway.http.endpoints.responses",
+    "gateway.tools",
     "gateway.reload",
     "agents",
     "agents.defaults",
@@ -80,6 +85,9 @@ const OBJECTS: [&str; 14] = [
     "models.providers.*.models.[]",
     "tools",
     "tools.exec",
+    "hooks",
+    "hooks.mappings.[]",
+    "hooks.mappings.[].match",
     "logging",
     "env",
     "secrets",

@@ -94,8 +94,11 @@ mod tests {
         let mut request = request(Vec::new());
         request.system = "be kind".to_owned();
         request.max_tokens = Some(9);
-        request.tools =
-            vec![ToolSpec { name: "read", description: "d", parameters: json!({"type": "object"}) }];
+        request.tools = vec![ToolSpec {
+            name: "read".into(),
+            description: "d".into(),
+            parameters: json!({"type": "object"}),
+        }];
         let body = plain(&request);
         assert_eq!(body["messages"][0], json!({"role": "system", "content": "be kind"}));
         assert_eq!(body["max_tokens"], 9);

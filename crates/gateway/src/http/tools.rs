@@ -1,0 +1,133 @@
+//! `POST /tools/invoke`: one tool, without a turn. What runs programs or rules the gateway is not to be had here, unless
+//! the config says so.
+
+use std::time::Duration;
+
+use agent::tools::{self, Tool};
+use agent::{DEFAULT_AGENT, Workbench, workspace};
+use hyper::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tracing::info;
+
+use super::reply::{Answer, json_answer};
+use super::{Asked, is_object};
+use crate::force::Force;
+use crate::keys::SessionKey;
+
+/// Not to be had over HTTP, whatever agents may use.
+const DENIED: [&str; 12] = [
+    "exec",
+    "spawn",
+    "shell",
+    "fs_write",
+    "fs_delete",
+    "fs_move",
+    "apply_patch",
+    "sessions_spawn",
+    "sessions_send",
+    "cron",
+    "gateway",
+    "nodes",
+];
+
+/// Which tools are to be had over HTTP.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct Settings {
+    /// Tools that are to be had although they run programs or rule the gateway.
+    pub allow: Vec<String>,
+    /// Tools that are not to be had over HTTP, whatever agents may use.
+    pub deny: Vec<String>,
+}
+
+/// The body.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    name: Option<String>,
+    tool: Option<String>,
+    action: Option<String>,
+    #[serde(default)]
+    args: Option<Map<String, Value>>,
+    session_key: Option<String>,
+    agent_id: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Answers.
+pub(super) async fn invoke(asked: Asked) -> Answer {
+    attempt(&asked).await.unwrap_or_else(|it| *it)
+}
+
+async fn attempt(asked: &Asked) -> Result<Answer, Box<Answer>> {
+    let bad = |words: &str| refused(StatusCode::BAD_REQUEST, "invalid_request", words);
+    if !is_object(&asked.body) {
+        return Err(bad("bad body: expected a JSON object"));
+    }
+    let request: Request =
+        serde_json::from_slice(&asked.body).map_err(|error| bad(&format!("bad body: {error}")))?;
+    let name = request.name.as_deref().or(request.tool.as_deref()).map(str::trim).filter(|it| !it.is_empty());
+    let name = name.ok_or_else(|| bad("tools.invoke requires name"))?;
+    let agent = request.agent_id.as_deref().unwrap_or(DEFAULT_AGENT);
+    let key = SessionKey::parse(request.session_key.as_deref().unwrap_or("main"), agent);
+    let key = key.map_err(|it| bad(&it.message))?;
+    if agent != DEFAULT_AGENT || key.agent() != agent {
+        return Err(bad("agentId and sessionKey must name one agent that there is"));
+    }
+    let force = asked.gateway().force();
+    let tool = available(&force, name).ok_or_else(|| {
+        let words = format!("Tool not available: {}", base::text::line(name, 80));
+        refused(StatusCode::NOT_FOUND, "not_found", &words)
+    })?;
+    let mut args = request.args.unwrap_or_default();
+    if let Some(action) =
+        request.action.filter(|_| tool.spec().parameters["properties"]["action"].is_object())
+    {
+        args.entry("action").or_insert(json!(action));
+    }
+    if request.dry_run {
+        return Ok(json_answer(
+            StatusCode::OK,
+            &json!({"ok": true, "dryRun": true, "tool": name, "args": args}),
+        ));
+    }
+    run(asked, &force, tool, Value::Object(args)).await
+}
+
+fn available(force: &Force, name: &str) -> Option<&'static dyn Tool> {
+    let (over_http, of_agents) = (&force.config.gateway.tools, &force.config.tools);
+    let is = |list: &[String]| list.iter().any(|it| it == name);
+    if is(&over_http.deny) || DENIED.contains(&name) && !is(&over_http.allow) {
+        return None;
+    }
+    let allowed = tools::allowed(of_agents.allow.as_deref(), &of_agents.deny);
+    allowed.into_iter().find(|it| it.spec().name == name)
+}
+
+/// Who hangs up stops it.
+async fn run(asked: &Asked, force: &Force, tool: &dyn Tool, args: Value) -> Result<Answer, Box<Answer>> {
+    let gateway = asked.gateway();
+    let broken = |words: String| refused(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", &words);
+    workspace::seed(&force.workspace, force.config.agents.defaults.skip_bootstrap)
+        .map_err(|error| broken(format!("the workspace cannot be used: {}", base::text::chain(&error))))?;
+    let limit = Duration::from_secs(force.config.tools.exec.timeout_sec);
+    let bench = Workbench::open(&force.workspace, gateway.ambient.child(&gateway.instance.name), limit)
+        .map_err(|error| broken(format!("the workspace cannot be opened: {error}")))?;
+    let name = tool.spec().name;
+    let Some(outcome) = asked.gone.run_until_cancelled(tool.run(args, &bench)).await else {
+        return Err(refused(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized"));
+    };
+    info!(tool = %name, failed = outcome.is_error, "a tool was invoked over HTTP");
+    if outcome.is_error {
+        return Err(refused(StatusCode::BAD_REQUEST, "tool_error", &outcome.text));
+    }
+    let result = json!({"content": [{"type": "text", "text": outcome.text}], "details": outcome.details});
+    Ok(json_answer(StatusCode::OK, &json!({"ok": true, "result": result})))
+}
+
+fn refused(status: StatusCode, kind: &str, words: &str) -> Box<Answer> {
+    json_answer(status, &json!({"ok": false, "error": {"type": kind, "message": words}})).into()
+}

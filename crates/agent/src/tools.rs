@@ -3,6 +3,7 @@
 mod beneath;
 mod edit;
 mod exec;
+mod plan;
 mod read;
 mod settings;
 mod write;
@@ -18,7 +19,8 @@ use providers::ToolSpec;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-pub use settings::Settings;
+pub use plan::Plan;
+pub use settings::{Ask, Security, Settings};
 
 /// Every tool there is.
 pub const ALL: &[&dyn Tool] = &[&read::Read, &write::Write, &edit::Edit, &exec::Exec];

@@ -4,6 +4,7 @@ use clap::{ArgAction, Parser, Subcommand};
 use profile::Selection;
 
 use crate::commands::agent::AgentArgs;
+use crate::commands::approvals::ApprovalsArgs;
 use crate::commands::completion::CompletionArgs;
 use crate::commands::config::ConfigArgs;
 use crate::commands::configure::ConfigureArgs;
@@ -12,6 +13,7 @@ use crate::commands::fleet::FleetArgs;
 use crate::commands::gateway::GatewayArgs;
 use crate::commands::health::HealthArgs;
 use crate::commands::logs::LogsArgs;
+use crate::commands::nodes::NodesArgs;
 use crate::commands::onboard::OnboardArgs;
 use crate::commands::security::SecurityArgs;
 use crate::commands::setup::SetupArgs;
@@ -69,6 +71,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     Security(SecurityArgs),
     Agent(AgentArgs),
+    Nodes(NodesArgs),
+    Approvals(ApprovalsArgs),
     Logs(LogsArgs),
     Fleet(FleetArgs),
     Completion(CompletionArgs),
@@ -96,6 +100,8 @@ impl Command {
             Command::Doctor(it) => it.json,
             Command::Security(it) => it.wants_json(),
             Command::Agent(it) => it.json,
+            Command::Nodes(it) => it.json,
+            Command::Approvals(it) => it.json,
             Command::Logs(it) => it.reading.json,
             Command::Fleet(it) => it.wants_json(),
             Command::Completion(it) => it.json,

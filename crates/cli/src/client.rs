@@ -212,6 +212,8 @@ pub(crate) fn introduction() -> ConnectParams {
         role: None,
         scopes: Scope::ALL.iter().map(|it| it.name().to_owned()).collect(),
         caps: vec![CAP_TOOL_EVENTS.to_owned()],
+        commands: Vec::new(),
+        permissions: serde_json::Map::new(),
         auth: None,
         device: None,
     }

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 pub(crate) mod agent;
+pub(crate) mod approvals;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod configure;
@@ -9,6 +10,7 @@ pub(crate) mod fleet;
 pub(crate) mod gateway;
 pub(crate) mod health;
 pub(crate) mod logs;
+pub(crate) mod nodes;
 pub(crate) mod onboard;
 pub(crate) mod overview;
 pub(crate) mod security;
@@ -36,6 +38,8 @@ pub(crate) fn run(app: &App, command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => doctor::run(app, &args),
         Command::Security(args) => security::run(app, &args),
         Command::Agent(args) => agent::run(app, &args),
+        Command::Nodes(args) => nodes::run(app, &args),
+        Command::Approvals(args) => approvals::run(app, &args),
         Command::Logs(args) => logs::run(app, &args),
         Command::Fleet(args) => fleet::run(app, args),
         Command::Completion(args) => completion::run(app, &args),

@@ -33,6 +33,8 @@ pub(crate) struct Who {
     pub(crate) scopes: Scopes,
     /// What it can do with events; of a node, what it can do.
     pub(crate) caps: Vec<String>,
+    /// Of a node: what it has declared beside those.
+    pub(crate) surface: protocol::nodes::Surface,
     /// The id of the device that it has proved to be.
     pub(crate) device: Option<String>,
     /// Where it comes from; absent on the control socket.
@@ -299,6 +301,14 @@ impl Audience {
         wants: impl Fn(&Client) -> bool,
     ) {
         self.tell_those(name, payload, name.row().slow, |it| it.hears_of(key) && wants(it));
+        self.tell_nodes(name, key, payload);
+    }
+
+    /// Tells nodes, which hear of the conversations that they have named and of nothing else.
+    pub(crate) fn tell_nodes(&self, name: Name, key: &str, payload: &impl Serialize) {
+        for node in self.lock().values().filter(|it| it.who.role == Role::Node && it.has_named(key)) {
+            node.tell_alone(name, payload);
+        }
     }
 
     /// Tells those among them that `wants` picks.
@@ -377,6 +387,7 @@ mod tests {
             role: Role::Operator,
             scopes,
             caps: caps.iter().map(|it| text(it)).collect(),
+            surface: protocol::nodes::Surface::default(),
             device: None,
             address: None,
         }

@@ -23,7 +23,7 @@ pub use schema::{Key, SecretInput, keys, schema};
 
 use crate::force::Force;
 use crate::holdings::Holdings;
-use crate::{access, driver, http, log, models, reload};
+use crate::{access, driver, http, log, models, nodes, reload};
 
 /// The whole config.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -93,6 +93,9 @@ pub struct GatewaySection {
     /// What a change of the config does to the gateway that runs.
     #[schemars(extend("x-reload" = "hot"))]
     pub reload: reload::Settings,
+    /// What nodes may be asked for.
+    #[schemars(extend("x-reload" = "hot"))]
+    pub nodes: nodes::Settings,
 }
 
 /// `env`: a variable may also stand beside `vars`.

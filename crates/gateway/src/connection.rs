@@ -146,6 +146,7 @@ async fn talk(entry: &Entry, mut socket: Socket, id: &str, admitted: Admitted, s
     let (client, mut outbox) = Client::new(id, admitted.who);
     entry.gateway.audience.join(client.clone());
     entry.gateway.came(&client);
+    entry.gateway.node_came(&client);
     let (ending, gone) = (outbox.ending.clone(), admitted.gone);
     let (code, reason) = tokio::select! {
         biased;
@@ -156,6 +157,7 @@ async fn talk(entry: &Entry, mut socket: Socket, id: &str, admitted: Admitted, s
     };
     entry.gateway.audience.leave(id);
     entry.gateway.went(&client);
+    entry.gateway.node_went(&client);
     if code == close::RESTART || client.is_keeping_up() {
         // What was said to it before, the end of its turn most of all, still goes out.
         let _ = timeout(std::time::Duration::from_secs(1), write_all(&mut socket, &mut outbox)).await;

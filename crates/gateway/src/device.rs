@@ -118,6 +118,8 @@ mod tests {
             role: None,
             scopes: vec!["operator.read".into(), "operator.write".into()],
             caps: Vec::new(),
+            commands: Vec::new(),
+            permissions: serde_json::Map::new(),
             auth: Some(auth),
             device: None,
         };

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use agent::context::{self, Setting};
-use agent::tools::{self, Tool};
+use agent::tools::{self, Risk, Tool};
 use agent::turn::{End, Stop};
 use agent::{Effect, Entry, Event, Outcome, Turn, Workbench, workspace};
 use base::clock;
@@ -17,8 +17,10 @@ use futures_util::future::BoxFuture;
 use providers::route::{self, Retry};
 use providers::{DeltaStream, ErrorKind, ModelError, ToolCall};
 use store::{Record, RunEnd, RunStatus, StoreError, StoredRecord};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::approvals::{Held, Wish, guarded};
 use crate::models::Choice;
 use crate::runs::{Ended, How, Run};
 use crate::state::Gateway;
@@ -131,8 +133,7 @@ async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut End
     teller.begins(started_at);
     let limit =
         run.ask.limit.unwrap_or(Duration::from_secs(gateway.force().config.agents.defaults.timeout_seconds));
-    let deadline = tokio::time::sleep(limit);
-    tokio::pin!(deadline);
+    let (deadline, held) = (Instant::now() + limit, Held::default());
     let mut unsaved: Vec<Record> = Vec::new();
     let mut waiting = Waiting::Nothing;
     let mut said = String::new();
@@ -143,7 +144,7 @@ async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut End
             let event = tokio::select! {
                 biased;
                 why = run.stopped() => Event::Stop(why),
-                () = &mut deadline => Event::Stop(Stop::TimedOut),
+                () = held.until(deadline) => Event::Stop(Stop::TimedOut),
                 event = next(&mut waiting, &mut teller) => event,
             };
             if matches!(event, Event::Stop(_)) {
@@ -185,7 +186,7 @@ async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut End
                     continue;
                 }
                 teller.uses(&call);
-                let outcome = start_tool(&tools, &bench, &call);
+                let outcome = start_tool(&tools, &call, Wish { gateway, run, bench: &bench, held: &held });
                 waiting = Waiting::Tool(call, outcome);
             }
             Effect::End(end) => {
@@ -217,14 +218,11 @@ async fn next(waiting: &mut Waiting<'_>, teller: &mut Teller<'_>) -> Event {
     }
 }
 
-fn start_tool<'a>(
-    tools: &[&'static dyn Tool],
-    bench: &'a Workbench,
-    call: &ToolCall,
-) -> BoxFuture<'a, Outcome> {
+fn start_tool<'a>(tools: &[&'static dyn Tool], call: &ToolCall, wish: Wish<'a>) -> BoxFuture<'a, Outcome> {
     let arguments = serde_json::from_str(&call.arguments).unwrap_or_default();
     match tools.iter().find(|it| it.spec().name == call.name) {
-        Some(tool) => tool.run(arguments, bench),
+        Some(tool) if tool.risk() == Risk::Executes => guarded(*tool, call, wish),
+        Some(tool) => tool.run(arguments, wish.bench),
         None => {
             let names: Vec<_> = tools.iter().map(|it| it.spec().name).collect();
             let text = format!("there is no tool \"{}\"; there are: {}", call.name, names.join(", "));

@@ -74,13 +74,16 @@ pub(crate) fn admit(
     let params = read(params)?;
     let (min, max) = (params.min_protocol, params.max_protocol);
     let protocol = negotiate(min, max).ok_or_else(|| mismatch(min, max))?;
-    if !matches!(params.role.as_deref(), None | Some("operator")) {
-        let text = match params.role.as_deref() {
-            Some("node") => "invalid role: this version serves operators only",
-            _ => "invalid role",
-        };
-        return Err(Refusal::invalid(text).into());
-    }
+    let role = match params.role.as_deref() {
+        None | Some("operator") => Role::Operator,
+        // The smallest admission of a node: a device that proves itself, and the shared secret as for everybody.
+        Some("node") if params.device.is_some() => Role::Node,
+        Some("node") => {
+            let refusal = Refusal::new(Code::InvalidRequest, "device identity required");
+            return Err(refusal.details(json!({"code": "DEVICE_IDENTITY_REQUIRED"})).into());
+        }
+        _ => return Err(Refusal::invalid("invalid role").into()),
+    };
     if let Some(device) = &params.device {
         device::check(&params, device, nonce, clock::now_ms()).map_err(|it| {
             Refusal::invalid(it.message).details(json!({"code": it.code, "reason": it.reason}))
@@ -94,9 +97,14 @@ pub(crate) fn admit(
     let called = params.client.display_name.as_deref().filter(|it| !it.trim().is_empty());
     let who = Who {
         program: base::text::line(called.unwrap_or(&params.client.id), LONGEST_NAME),
-        role: Role::Operator,
-        scopes: Scopes::asked(&params.scopes),
+        role,
+        scopes: Scopes::asked(if role == Role::Node { &[] } else { &params.scopes }),
         caps: params.caps,
+        surface: protocol::nodes::Surface {
+            caps: Vec::new(),
+            commands: params.commands,
+            permissions: params.permissions,
+        },
         device: params.device.map(|it| it.id),
         address: match peer {
             Peer::Owner => None,

@@ -4,6 +4,7 @@
 //! claims to their release.
 
 mod access;
+mod approvals;
 mod archive;
 mod audience;
 mod boot;
@@ -22,6 +23,7 @@ mod limits;
 pub mod log;
 mod methods;
 mod models;
+mod nodes;
 mod notify;
 mod presence;
 pub mod reach;

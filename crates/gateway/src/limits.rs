@@ -62,6 +62,28 @@ pub(crate) const STEERING: usize = 30;
 pub(crate) const STEERING_SPAN: Duration = Duration::from_secs(60);
 /// Conversations that one connection may subscribe to.
 pub(crate) const SUBSCRIPTIONS: usize = 1000;
+/// How long a person is waited for who should approve something, where the asker names no time.
+pub(crate) const APPROVAL: Duration = Duration::from_secs(120);
+/// The longest that an asker may have a person waited for.
+pub(crate) const LONGEST_APPROVAL: Duration = Duration::from_secs(30 * 60);
+/// Approvals that wait for a decision.
+pub(crate) const APPROVALS: usize = 64;
+/// Approvals that are remembered after their decision, for those who ask for it later.
+pub(crate) const REMEMBERED_APPROVALS: usize = 64;
+/// Bytes of what a person is shown who should approve something; what is longer is refused and never shortened.
+pub(crate) const APPROVAL_BYTES: usize = 64 * 1024;
+/// Nodes that are written down.
+pub(crate) const NODES: usize = 256;
+/// Commands and caps that one node may declare.
+pub(crate) const NODE_COMMANDS: usize = 512;
+/// How long a node is waited for, where the caller names no time.
+pub(crate) const INVOKE: Duration = Duration::from_secs(30);
+/// The longest that a caller may wait for a node.
+pub(crate) const LONGEST_INVOKE: Duration = Duration::from_secs(10 * 60);
+/// Commands of one node under way.
+pub(crate) const INVOKES: usize = 32;
+/// Bytes of the parameters of a node's command.
+pub(crate) const INVOKE_BYTES: usize = 8 * 1024 * 1024;
 
 const FAILURES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);

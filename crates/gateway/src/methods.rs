@@ -1,12 +1,14 @@
 //! The methods, a line each; their handlers stand in files by family.
 
 mod agent;
+mod approvals;
 mod chat;
 mod config;
 mod health;
 pub(crate) use health::{Written, known, readiness, sessions_now};
 mod logs;
 mod models;
+mod nodes;
 mod presence;
 mod sessions;
 mod wizard;
@@ -31,6 +33,25 @@ pub(crate) fn table() -> Table {
         // agent: one turn, and how it ended.
         .on::<rpc::agent::Run, _, _>(agent::run)
         .on::<rpc::agent::Wait, _, _>(agent::wait)
+        // exec.approval.*: a decision about a command. exec.approvals.*: what needs none.
+        .on::<rpc::approvals::Request, _, _>(approvals::request)
+        .on::<rpc::approvals::WaitDecision, _, _>(approvals::wait_decision)
+        .on::<rpc::approvals::Resolve, _, _>(approvals::resolve)
+        .on::<rpc::approvals::List, _, _>(approvals::list)
+        .on::<rpc::approvals::Get, _, _>(approvals::get)
+        .on::<rpc::approvals::PolicyGet, _, _>(approvals::policy_get)
+        .on::<rpc::approvals::PolicySet, _, _>(approvals::policy_set)
+        // node.*: devices that do what they are asked.
+        .on::<rpc::nodes::List, _, _>(nodes::list)
+        .on::<rpc::nodes::Describe, _, _>(nodes::describe)
+        .on::<rpc::nodes::Rename, _, _>(nodes::rename)
+        .on::<rpc::nodes::PairList, _, _>(nodes::pair_list)
+        .on::<rpc::nodes::PairApprove, _, _>(nodes::pair_approve)
+        .on::<rpc::nodes::PairReject, _, _>(nodes::pair_reject)
+        .on::<rpc::nodes::PairRemove, _, _>(nodes::pair_remove)
+        .on::<rpc::nodes::Invoke, _, _>(nodes::invoke)
+        .on::<rpc::nodes::InvokeResult, _, _>(nodes::invoke_result)
+        .on::<rpc::nodes::Event, _, _>(nodes::event)
         // What there is.
         .on::<rpc::sessions::List, _, _>(sessions::list)
         .on::<rpc::models::List, _, _>(models::list)
@@ -53,6 +74,6 @@ pub(crate) fn table() -> Table {
 mod tests {
     #[test]
     fn every_method_stands_once() {
-        assert_eq!(super::table().names().len(), 20);
+        assert_eq!(super::table().names().len(), 37);
     }
 }

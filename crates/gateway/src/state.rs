@@ -11,6 +11,7 @@ use protocol::health::InstanceInfo;
 use serde_json::value::to_raw_value;
 
 use crate::VERSION;
+use crate::approvals::Approvals;
 use crate::archive::Archive;
 use crate::audience::{Audience, Client};
 use crate::force::{Current, Force};
@@ -20,6 +21,7 @@ use crate::limits::Attempts;
 use crate::log::Log;
 use crate::methods::{Walk, Written, known};
 use crate::models::Models;
+use crate::nodes::Nodes;
 use crate::presence::Roster;
 use crate::reload::{self, Reload};
 use crate::runs::Runs;
@@ -51,6 +53,10 @@ pub(crate) struct Gateway {
     pub(crate) counters: Counters,
     /// The turns.
     pub(crate) runs: Runs,
+    /// What people are asked.
+    pub(crate) approvals: Approvals,
+    /// The devices that do what they are asked.
+    pub(crate) nodes: Nodes,
     /// Ends of turns that are not on disk yet.
     pub(crate) late: Late,
     /// Who can be asked.
@@ -151,6 +157,8 @@ impl Gateway {
             supervisor: Supervisor::default(),
             counters: Counters::default(),
             runs: Runs::default(),
+            approvals: Approvals::default(),
+            nodes: Nodes::default(),
             late: Late::default(),
             boot_id: random::hex::<8>(),
             since: clock::now_ms(),

@@ -183,6 +183,7 @@ impl<'a> Teller<'a> {
         let slow = if state == ChatState::Delta { WhenSlow::Skip } else { WhenSlow::Close };
         let key = &event.session_key;
         self.audience.tell_those(Name::Chat, &event, slow, |it| it.hears_of(key));
+        self.audience.tell_nodes(Name::Chat, key, &event);
     }
 }
 

@@ -66,6 +66,12 @@ pub struct ConnectParams {
     /// What the client can do with events.
     #[serde(default)]
     pub caps: Vec<String>,
+    /// Of a node: what it can be asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
+    /// Of a node: what its system lets it do.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub permissions: serde_json::Map<String, Value>,
     /// Its secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Credentials>,

@@ -20,6 +20,18 @@ pub enum Name {
     Agent,
     /// A turn as a conversation shows it.
     Chat,
+    /// A person is asked whether a command may run.
+    ExecApprovalRequested,
+    /// That question has ended.
+    ExecApprovalResolved,
+    /// A node has declared what nobody has approved yet.
+    NodePairRequested,
+    /// Somebody has decided about that.
+    NodePairResolved,
+    /// A node is asked to do something.
+    NodeInvokeRequest,
+    /// Nobody waits for that any longer.
+    NodeInvokeCancel,
 }
 
 /// How a slow client is treated.
@@ -68,6 +80,22 @@ impl Name {
         row(Name::Shutdown, "shutdown", Hears::Everybody, WhenSlow::Close),
         row(Name::Agent, "agent", Hears::With(Scope::Read), WhenSlow::Close),
         row(Name::Chat, "chat", Hears::With(Scope::Read), WhenSlow::Close),
+        row(
+            Name::ExecApprovalRequested,
+            "exec.approval.requested",
+            Hears::With(Scope::Approvals),
+            WhenSlow::Close,
+        ),
+        row(
+            Name::ExecApprovalResolved,
+            "exec.approval.resolved",
+            Hears::With(Scope::Approvals),
+            WhenSlow::Close,
+        ),
+        row(Name::NodePairRequested, "node.pair.requested", Hears::With(Scope::Pairing), WhenSlow::Close),
+        row(Name::NodePairResolved, "node.pair.resolved", Hears::With(Scope::Pairing), WhenSlow::Close),
+        row(Name::NodeInvokeRequest, "node.invoke.request", Hears::OneAlone, WhenSlow::Close),
+        row(Name::NodeInvokeCancel, "node.invoke.cancel", Hears::OneAlone, WhenSlow::Close),
     ];
 
     /// The name on the wire.

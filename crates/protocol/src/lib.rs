@@ -4,6 +4,7 @@
 //! caller must be allowed to do. The shapes are those of OpenClaw's gateway protocol, versions 3 and 4.
 
 pub mod agent;
+pub mod approvals;
 pub mod chat;
 pub mod config;
 pub mod connect;
@@ -13,6 +14,7 @@ pub mod frame;
 pub mod health;
 pub mod logs;
 pub mod models;
+pub mod nodes;
 pub mod presence;
 pub mod reload;
 pub mod role;

@@ -1,6 +1,7 @@
 //! `exec`: a shell command in the workspace, with a time limit and a bounded output.
 
 use std::io;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 
+use super::plan::Plan;
 use super::{Outcome, Risk, Tool, Workbench, arguments};
 
 /// Of the output, what is kept from its beginning and from its end.
@@ -24,11 +26,11 @@ const LONGEST: Duration = Duration::from_secs(1800);
 pub(super) struct Exec;
 
 #[derive(Deserialize)]
-struct Arguments {
-    command: String,
+pub(super) struct Arguments {
+    pub(super) command: String,
     /// Seconds.
     #[serde(default)]
-    timeout: Option<u64>,
+    pub(super) timeout: Option<u64>,
 }
 
 impl Tool for Exec {
@@ -50,12 +52,30 @@ impl Tool for Exec {
 
     fn run<'a>(&'a self, call: Value, bench: &'a Workbench) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            match arguments(call) {
-                Ok(call) => exec(call, bench).await,
+            match arguments::<Arguments>(call) {
+                Ok(call) => exec(What::Text(&call.command), call.timeout, bench).await,
                 Err(outcome) => outcome,
             }
         })
     }
+}
+
+/// Runs what was planned.
+pub(super) async fn carry_out(plan: &Plan, bench: &Workbench) -> Outcome {
+    let what = match &plan.argv {
+        Some(argv) => What::Program(&plan.program, argv),
+        None => What::Text(&plan.text),
+    };
+    exec(what, plan.limit, bench).await
+}
+
+/// What is started.
+#[derive(Clone, Copy)]
+enum What<'a> {
+    /// A text that a shell reads.
+    Text(&'a str),
+    /// A file, and its arguments from the name on that it is called by.
+    Program(&'a Path, &'a [String]),
 }
 
 /// All that a command started: ended when this is dropped, also in the middle.
@@ -68,12 +88,15 @@ impl Drop for Group {
     }
 }
 
-async fn exec(call: Arguments, bench: &Workbench) -> Outcome {
-    let limit = call.timeout.map_or(bench.time_limit, Duration::from_secs).min(LONGEST);
+async fn exec(what: What<'_>, limit: Option<u64>, bench: &Workbench) -> Outcome {
+    let limit = limit.map_or(bench.time_limit, Duration::from_secs).min(LONGEST);
     let began = Instant::now();
-    let (child, pipe) = match start(&call.command, bench) {
+    let (child, pipe) = match start(what, bench) {
         Ok(it) => it,
-        Err(error) => return Outcome::failed(format!("cannot start /bin/sh: {error}")),
+        Err(error) => {
+            let program = if let What::Program(it, _) = what { it } else { Path::new("/bin/sh") };
+            return Outcome::failed(format!("cannot start {}: {error}", program.display()));
+        }
     };
     let mut output = Output::default();
     let ended = tokio::time::timeout(limit, follow(child, pipe, &mut output)).await;
@@ -98,10 +121,24 @@ async fn exec(call: Arguments, bench: &Workbench) -> Outcome {
 }
 
 /// Starts a command. Both of its streams are one pipe, so that what it prints comes in the order in which it does.
-fn start(text: &str, bench: &Workbench) -> io::Result<(Child, Receiver)> {
+fn start(what: What<'_>, bench: &Workbench) -> io::Result<(Child, Receiver)> {
     let (reader, writer) = io::pipe()?;
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", text]).current_dir(&bench.path).env_clear().envs(bench.env.iter().cloned());
+    let mut command = match what {
+        What::Text(text) => {
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", text]);
+            shell
+        }
+        What::Program(program, argv) => {
+            let mut command = Command::new(program);
+            command.args(argv.get(1..).unwrap_or_default());
+            if let Some(name) = argv.first() {
+                command.arg0(name);
+            }
+            command
+        }
+    };
+    command.current_dir(&bench.path).env_clear().envs(bench.env.iter().cloned());
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let child = command.process_group(0).kill_on_drop(true).spawn()?;
     Ok((child, Receiver::from_owned_fd(reader.into())?))

@@ -140,7 +140,7 @@ fn what_is_no_good_connect_is_refused_by_its_place() {
         ("/minProtocol", json!("four"), place("/minProtocol: ")),
         ("/scopes", json!("operator.admin"), place("/scopes: ")),
         ("/client", json!({"id": "cli"}), place("/client: missing field `version`")),
-        ("/role", json!("node"), "invalid role: this version serves operators only".to_owned()),
+        ("/role", json!("node"), "device identity required".to_owned()),
         ("/role", json!("boss"), "invalid role".to_owned()),
     ] {
         let refusal = refused(&scene, |it| *it.pointer_mut(pointer).expect("it is there") = value);

@@ -1,6 +1,7 @@
 //! The real binary, met as a user meets it: one file a story.
 #![allow(missing_docs, reason = "a test binary has no readers of its documentation")]
 
+mod approvals_flow;
 mod bad_config;
 mod bad_folder;
 mod bad_input;
@@ -48,6 +49,7 @@ mod http_routes;
 mod http_tools;
 mod isolation;
 mod logs;
+mod nodes_flow;
 mod onboard;
 mod presence;
 mod quickstart;

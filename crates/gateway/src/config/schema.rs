@@ -68,7 +68,7 @@ pub(super) fn ours() -> &'static [String] {
 
 /// Where objects with named parts belong. Known at once, as every config is looked at for them; a test holds them to
 /// the types.
-const OBJECTS: [&str; 22] = [
+const OBJECTS: &[&str] = &[
     "gateway",
     "gateway.auth",
     "gateway.controlUi",
@@ -77,6 +77,7 @@ const OBJECTS: [&str; 22] = [
     "gateway.http.endpoints.chatCompletions",
     "gateway.http.endpoints.responses",
     "gateway.tools",
+    "gateway.nodes",
     "gateway.reload",
     "agents",
     "agents.defaults",

@@ -281,6 +281,7 @@ fn why_left(name: &str) -> &'static str {
         "credentials" => "a login serves one instance",
         "agents" | "gateway.sqlite" => "its conversations and their logins are its own",
         "generations" | "logs" => "its history is its own",
+        "gateway" => "a certificate names one gateway",
         "browser" => "a browser's folder serves one instance",
         _ => "but for workspaces in it, it is no part of a copy",
     }

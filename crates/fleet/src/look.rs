@@ -75,6 +75,8 @@ pub struct Seen {
     pub state: State,
     /// The base port: of the running one, else the config's, else the recorded one.
     pub port: Option<u16>,
+    /// The mode by which it listens, or by its config would.
+    pub bind: Option<String>,
     /// Ports that its config pins.
     pub pinned: Vec<u16>,
     /// The process, where one runs.
@@ -207,6 +209,7 @@ impl Scene {
         match &document {
             Ok(it) => {
                 seen.port = it.port().or(seen.port);
+                seen.bind = it.get("gateway.bind").and_then(|it| Some(it.as_str()?.to_owned()));
                 seen.pinned = it.pinned_ports();
                 seen.channels = configured_channels(it);
             }
@@ -275,6 +278,7 @@ fn tell(seen: &mut Seen, answer: Readiness) {
         (true, true) => State::Ready,
     };
     seen.port = Some(answer.instance.port);
+    seen.bind = answer.bind.or(seen.bind.take());
     seen.version = Some(answer.instance.version);
     seen.uptime_ms = Some(answer.uptime_ms);
     seen.channels = answer.channels;
@@ -296,6 +300,7 @@ fn blank(known: &Known, ambient: &Ambient) -> Seen {
         kind: Kind::Ours,
         state: State::Stopped,
         port: record.as_ref().map(|it| it.port).or(instance.default_port),
+        bind: None,
         pinned: record.as_ref().map(|it| it.pinned.clone()).unwrap_or_default(),
         pid: None,
         version: record.as_ref().map(|it| it.version.clone()),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use agent::turn::Stop;
 use base::{Secret, clock};
+use profile::activation::Passed;
 use profile::claims::Refused;
 use profile::document::Unreadable;
 use profile::folder::BadFolder;
@@ -27,7 +28,7 @@ use tracing::{info, warn};
 use crate::setup::SetupError;
 use crate::state::Gateway;
 use crate::supervisor::Stage;
-use crate::{methods, notify, reload, server};
+use crate::{bind, door, methods, notify, reload, server, tls};
 use claim::{Claimed, claim};
 
 /// How long each stage of the stop may take before its tasks are cut off.
@@ -45,6 +46,10 @@ pub struct Boot {
     pub ambient: Ambient,
     /// `--port`; goes before the environment and the config.
     pub port: Option<u16>,
+    /// `--bind`; goes before the config.
+    pub bind: Option<bind::Mode>,
+    /// Sockets that a supervisor has opened for this process.
+    pub passed: Passed,
     /// `--token`; goes before the config.
     pub token: Option<Secret>,
     /// `--log-level`; goes before the config.
@@ -93,6 +98,22 @@ pub enum StartError {
         /// All that is wrong.
         findings: Vec<Finding>,
     },
+    /// It cannot listen where it is to.
+    #[error("instance {instance}: {why}")]
+    Bind {
+        /// Which one.
+        instance: String,
+        /// Why.
+        why: bind::Unusable,
+    },
+    /// It cannot speak TLS.
+    #[error("instance {instance}: {why}")]
+    Tls {
+        /// Which one.
+        instance: String,
+        /// Why.
+        why: tls::Unusable,
+    },
     /// A new instance could not be set up.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -124,6 +145,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
 /// # Errors
 /// Says what kept it from starting.
 pub fn run(boot: Boot, say: impl Fn(&str)) -> Result<(), StartError> {
+    door::raise_limit();
     let mut ready = claim(&boot, None, &say)?;
     loop {
         let before = ready.parts.force.generation;
@@ -170,7 +192,13 @@ async fn serve(claimed: Claimed) -> Result<End, StartError> {
     listen(&gateway, sockets, control).map_err(system("serve the sockets"))?;
     notify::tell(&gateway.ambient, notify::READY);
     let pid = std::process::id();
-    info!("listening on ws://127.0.0.1:{} (PID {pid})", gateway.port);
+    info!("listening on {}://127.0.0.1:{} (PID {pid})", gateway.door.scheme(), gateway.port);
+    for address in gateway.door.beyond() {
+        warn!("others can reach this gateway at {}://{address} (gateway.bind)", gateway.door.scheme());
+    }
+    if let Some(tls) = &gateway.door.tls {
+        info!("TLS certificate SHA-256 {}", tls.served().fingerprint);
+    }
     info!(instance = gateway.instance.name, state = %gateway.instance.state_dir.display(), "ready");
     if detached {
         let_go().map_err(system("let go of the terminal"))?;
@@ -256,14 +284,17 @@ async fn stop(gateway: Arc<Gateway>, end: &End) {
         warn!(task = name, "was cut off: it did not stop in {} s", STOP_BUDGET.as_secs());
     }
     let (folder, log) = (gateway.instance.state_dir.clone(), gateway.log.clone());
+    let is_control_passed = gateway.door.is_control_passed;
     match Arc::try_unwrap(gateway) {
         Ok(gateway) => gateway.archive.close(),
         // A task that was cut off holds the rest; the end of the process closes it.
         Err(_) if !overran.is_empty() => {}
         Err(_) => warn!("the store was still in use at the end"),
     }
-    // The next start would remove it as well.
-    let _ = std::fs::remove_file(control::path(&folder));
+    // The next start would remove it as well. Where a supervisor has it, somebody may knock there already.
+    if !is_control_passed {
+        let _ = std::fs::remove_file(control::path(&folder));
+    }
     info!("stopped");
     log.finish();
 }

@@ -23,7 +23,7 @@ pub use schema::{Key, SecretInput, keys, schema};
 
 use crate::force::Force;
 use crate::holdings::Holdings;
-use crate::{access, driver, http, log, models, nodes, reload};
+use crate::{access, bind, driver, http, log, models, names, nodes, proxies, reload, tls};
 
 /// The whole config.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -75,9 +75,25 @@ pub struct GatewaySection {
     /// `local`: a gateway runs here. With `remote` none does.
     #[schemars(extend("enum" = ["local", "remote"], "x-reload" = "gateway"))]
     pub mode: Option<String>,
-    /// Which addresses it listens on. This version listens on those of `loopback`, whatever is asked for.
+    /// Which addresses it listens on: `loopback`, this machine alone; `lan`, all IPv4 addresses; `tailnet`, the one in
+    /// 100.64.0.0/10; `custom`, that of `customBindHost`; `auto` is `loopback`. Loopback is part of each.
     #[schemars(extend("enum" = ["loopback", "lan", "tailnet", "custom", "auto"], "x-reload" = "gateway"))]
     pub bind: Option<String>,
+    /// The address of `custom`.
+    #[schemars(extend("x-reload" = "gateway"))]
+    pub custom_bind_host: Option<String>,
+    /// TLS on the port.
+    #[schemars(extend("x-reload" = "gateway"))]
+    pub tls: tls::Settings,
+    /// Addresses and nets of proxies that are believed whom they speak for: `10.0.0.1`, `10.0.0.0/8`.
+    #[schemars(extend("x-reload" = "hot"))]
+    pub trusted_proxies: Vec<String>,
+    /// Whether a trusted proxy may say it by `X-Real-IP` where it sends no `X-Forwarded-For`.
+    #[schemars(extend("x-reload" = "hot"))]
+    pub allow_real_ip_fallback: bool,
+    /// Where a proxy shows this gateway, as in `https://claw.example`.
+    #[schemars(extend("x-reload" = "hot"))]
+    pub public_origin: Option<String>,
     /// Who may connect.
     #[schemars(extend("x-reload" = "hot"))]
     pub auth: access::Settings,
@@ -296,20 +312,10 @@ fn check(config: &Config, found: &mut Found<'_>) {
             found.wrong(&["gateway", "mode"], format!("is \"{other}\"; a gateway runs here with \"local\""));
         }
     }
-    match config.gateway.bind.as_deref() {
-        None | Some("loopback" | "auto") => {}
-        // Narrower than was asked for, which exposes nothing.
-        Some(it @ ("lan" | "tailnet" | "custom")) => {
-            found.odd(
-                &["gateway", "bind"],
-                format!("is \"{it}\"; this version listens on \"loopback\" all the same"),
-            );
-        }
-        Some(other) => found.wrong(
-            &["gateway", "bind"],
-            format!("is \"{other}\"; use loopback, lan, tailnet, custom or auto"),
-        ),
-    }
+    bind::check(&config.gateway, found);
+    config.gateway.tls.check(found);
+    proxies::check(&config.gateway, found);
+    names::check(&config.gateway, found);
     config.gateway.auth.check(found);
     config.gateway.reload.check(found);
     config.hooks.check(&config.gateway.auth, found);

@@ -19,18 +19,19 @@ use protocol::frame::{self, NotARequest, read_request};
 use protocol::{Refusal, connect};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::audience::{Client, Outbox};
+use crate::framing;
 use crate::handshake::{self, Admitted, Refused};
-use crate::limits::{BACKLOG, BEFORE_AUTH_BYTES, GOODBYE, HANDSHAKE, PING, POLICY, REQUESTS, SLICE};
+use crate::limits::{BEFORE_AUTH_BYTES, GOODBYE, HANDSHAKE, PING, POLICY, REQUESTS, SLICE, UNREAD};
 use crate::server::{Entry, Pass};
 use crate::table::Caller;
 
@@ -43,13 +44,7 @@ const HEALTH_TICKS: u32 = 2;
 pub(crate) async fn serve(entry: &Entry, upgraded: Upgraded, pass: Pass, stop: CancellationToken) {
     let left = Arc::new(AtomicUsize::new(BEFORE_AUTH_BYTES));
     let gate = Gate { io: TokioIo::new(upgraded), left: left.clone() };
-    // Ten thousand idle connections must not hold buffers that none of them fills.
-    let limits = WebSocketConfig::default()
-        .read_buffer_size(4096)
-        .write_buffer_size(0)
-        .max_message_size(Some(POLICY.max_payload))
-        .max_frame_size(Some(POLICY.max_payload));
-    let mut socket = WebSocketStream::from_raw_socket(gate, Role::Server, Some(limits)).await;
+    let mut socket = WebSocketStream::from_raw_socket(gate, Role::Server, Some(framing::limits())).await;
     let id = uuid::Uuid::new_v4().to_string();
     let greeted = stop.run_until_cancelled(timeout(HANDSHAKE, greet(entry, &mut socket, &id, &left))).await;
     match greeted {
@@ -94,6 +89,11 @@ async fn close_socket(socket: &mut Socket, code: u16, reason: &str) {
         let _ = socket.close(Some(frame)).await;
         // Waits for its close, so that what was said before is not lost in a reset.
         while let Some(Ok(_)) = socket.next().await {}
+        // Whoever sends on without minding frames is read as well, and not looked at.
+        let gate = socket.get_mut();
+        gate.left.store(usize::MAX, Ordering::Relaxed);
+        let mut rest = [0; 4096];
+        while gate.read(&mut rest).await.is_ok_and(|it| it > 0) {}
     };
     let _ = timeout(GOODBYE, bye).await;
 }
@@ -108,10 +108,15 @@ async fn greet(entry: &Entry, socket: &mut Socket, id: &str, left: &AtomicUsize)
         match socket.next().await {
             Some(Ok(Message::Text(text))) => break text,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Close(_))) => return Err(Gone::closing(close::NORMAL, "")),
             Some(Ok(_)) => return Err(Gone::closing(close::POLICY, "invalid request frame")),
             Some(Err(tungstenite::Error::Capacity(_))) => return Err(too_much()),
             Some(Err(_)) if left.load(Ordering::Relaxed) == 0 => return Err(too_much()),
-            Some(Err(_)) | None => return Err(Gone::closing(close::NORMAL, "")),
+            Some(Err(error)) => {
+                let (code, reason) = framing::close_of(&error);
+                return Err(Gone::closing(if code == 0 { close::NORMAL } else { code }, reason));
+            }
+            None => return Err(Gone::closing(close::NORMAL, "")),
         }
     };
     let request = match read_request(&text) {
@@ -126,7 +131,7 @@ async fn greet(entry: &Entry, socket: &mut Socket, id: &str, left: &AtomicUsize)
     };
     let admitted = admitted.map_err(|refused| {
         let Refused { refusal, close } = refused;
-        debug!(peer = ?entry.peer, "a connection was refused: {refusal}");
+        debug!(peer = ?entry.peer, origin = ?entry.origin, "a connection was refused: {refusal}");
         let response = frame::write_response(&request.id, None, Some(&refusal));
         Gone { response: Some(response), code: close, reason: refusal.message }
     })?;
@@ -196,7 +201,7 @@ async fn exchange(
         }
         tokio::select! {
             // Whoever leaves its answers unread is not asked for more.
-            incoming = socket.next(), if client.waiting() < BACKLOG => match incoming {
+            incoming = socket.next(), if client.waiting() < UNREAD => match incoming {
                 Some(Ok(Message::Text(text))) => match take(client, &text) {
                     Some(asked) if under_way.len() < REQUESTS => under_way.push(answer(entry, client, asked)),
                     Some(asked) => busy(client, &asked),
@@ -205,8 +210,13 @@ async fn exchange(
                 Some(Ok(Message::Pong(_))) => answered = true,
                 Some(Ok(Message::Ping(_) | Message::Frame(_))) => {}
                 Some(Ok(Message::Binary(_))) => return (1003, "only text frames are understood"),
-                Some(Err(tungstenite::Error::Capacity(_))) => return (close::TOO_BIG, ""),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return (0, ""),
+                Some(Ok(Message::Close(_))) => {
+                    // The answer to it is written already, and goes out with this.
+                    let _ = timeout(GOODBYE, socket.flush()).await;
+                    return (0, "");
+                }
+                None => return (0, ""),
+                Some(Err(error)) => return framing::close_of(&error),
             },
             Some(()) = under_way.next(), if !under_way.is_empty() => {}
             Some(text) = outbox.next() => {
@@ -224,7 +234,7 @@ async fn exchange(
             }
             _ = ping.tick() => {
                 // While it is not read from, its answer cannot be seen.
-                answered |= client.waiting() >= BACKLOG;
+                answered |= client.waiting() >= UNREAD;
                 if !answered || socket.send(Message::Ping(Bytes::new())).await.is_err() {
                     return (0, "");
                 }

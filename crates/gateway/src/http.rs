@@ -37,7 +37,8 @@ pub use tools::Settings as ToolsOverHttp;
 
 pub(crate) use hooks::SHARED_HOOK_TOKEN;
 pub(crate) use metrics::Counters;
-use reply::{Answer, error, text};
+pub(crate) use reply::Answer;
+use reply::{error, text};
 use routes::{Open, Page};
 use secret::Admitted;
 
@@ -77,7 +78,7 @@ impl Asked {
 /// Answers one request.
 pub(crate) async fn serve(entry: Arc<Entry>, request: Request<Incoming>) -> Result<Answer, Infallible> {
     let _busy = entry.busy.clone();
-    let answer = match guard::check(&entry.gateway, entry.peer, &request) {
+    let answer = match guard::check(&entry, &request) {
         Err(status) => text(status, guard::WORDS),
         Ok(()) if upgrade::is_asked(&request) => return Ok(upgrade::answer(&entry, request)),
         // Apart, so that a connection that becomes a WebSocket has no room for it.

@@ -24,9 +24,15 @@ pub(crate) const GOODBYE: Duration = Duration::from_millis(250);
 /// Requests of one connection under way.
 pub(crate) const REQUESTS: usize = 256;
 /// Bytes of unread answers above which no further request of a connection is read.
-pub(crate) const BACKLOG: usize = 1024 * 1024;
+pub(crate) const UNREAD: usize = 1024 * 1024;
 /// How long one connection may be served without a pause while others wait.
 pub(crate) const SLICE: Duration = Duration::from_micros(500);
+/// Files that a gateway may open, connections included, where the system allows as many.
+pub(crate) const FILES: u64 = 65_536;
+/// Those of them that no connection gets: the store, the log, the control socket, models, tools.
+pub(crate) const FILES_KEPT: usize = 128;
+/// Connections that wait to be accepted.
+pub(crate) const BACKLOG: i32 = 1024;
 /// How long an HTTP client has for its headers.
 pub(crate) const HEADERS: Duration = Duration::from_secs(10);
 /// Bytes of HTTP headers.

@@ -23,6 +23,7 @@ use tracing::{info, warn};
 use crate::config::{self, Found};
 use crate::force::Force;
 use crate::state::Gateway;
+use crate::tls::{self, Tls};
 use plan::Plan;
 use watch::Watch;
 
@@ -145,6 +146,7 @@ pub(crate) async fn follow(gateway: Arc<Gateway>, stop: CancellationToken) {
         let force = gateway.force();
         let mut paths: Vec<PathBuf> = force.texts.iter().map(|(path, _)| path.clone()).collect();
         paths.extend([".env", "keys.env"].map(|it| gateway.instance.state_dir.join(it)));
+        paths.extend(gateway.door.tls.iter().flat_map(Tls::files));
         let mut watch = match Watch::on(&paths) {
             Ok(it) => it,
             Err(error) => {
@@ -184,6 +186,7 @@ fn is_changed(force: &Force) -> bool {
 /// Reads the config and does what it asks for, or says why not.
 pub(crate) async fn look(gateway: &Arc<Gateway>) -> ReloadReport {
     let _one = gateway.reload.one_at_a_time.lock().await;
+    renew_certificate(gateway);
     let (instance, ambient) = (gateway.instance.clone(), gateway.ambient.clone());
     // A program that hands out secrets may take its time.
     let loaded = tokio::task::spawn_blocking(move || config::load(&instance, &ambient)).await;
@@ -197,6 +200,26 @@ pub(crate) async fn look(gateway: &Arc<Gateway>) -> ReloadReport {
         Err(findings) => {
             let main = &gateway.instance.config_path;
             refuse(gateway, Vec::new(), findings.iter().map(|it| it.told(main)).collect())
+        }
+    }
+}
+
+/// Serves another certificate from now on where its files have changed. What is of no use leaves the one before.
+fn renew_certificate(gateway: &Gateway) {
+    let Some(tls) = &gateway.door.tls else { return };
+    if gateway.force().config.gateway.reload.mode == "off" {
+        return;
+    }
+    match tls.renew() {
+        Ok(false) => gateway.note(tls::PART, None),
+        Ok(true) => {
+            gateway.note(tls::PART, None);
+            info!("TLS certificate SHA-256 {}, renewed", tls.served().fingerprint);
+        }
+        Err(error) => {
+            let problem = format!("{error}; the certificate before is still served: {}", error.remedy);
+            warn!("{problem}");
+            gateway.note(tls::PART, Some(problem));
         }
     }
 }

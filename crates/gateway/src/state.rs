@@ -14,6 +14,8 @@ use crate::VERSION;
 use crate::approvals::Approvals;
 use crate::archive::Archive;
 use crate::audience::{Audience, Client};
+use crate::bind::Mode;
+use crate::door::Door;
 use crate::force::{Current, Force};
 use crate::http::Counters;
 use crate::late::Late;
@@ -35,10 +37,14 @@ pub(crate) struct Gateway {
     pub(crate) ambient: Ambient,
     /// Where it says what happens.
     pub(crate) log: Log,
+    /// How it listens.
+    pub(crate) door: Door,
     /// The port that it listens on.
     pub(crate) port: u16,
     /// Whether that is so by the command line or the environment, whatever the config says.
     pub(crate) is_port_fixed: bool,
+    /// The mode of the command line, whatever the config says.
+    pub(crate) bind_fixed: Option<Mode>,
     /// Where sessions are kept.
     pub(crate) archive: Archive,
     /// Who is connected.
@@ -105,7 +111,9 @@ pub(crate) struct Parts {
     pub(crate) force: Force,
     pub(crate) log: Log,
     pub(crate) port: u16,
+    pub(crate) door: Door,
     pub(crate) is_port_fixed: bool,
+    pub(crate) bind_fixed: Option<Mode>,
     pub(crate) claims: Arc<Mutex<Claims>>,
     pub(crate) archive: Archive,
     pub(crate) conflicts: Vec<String>,
@@ -124,7 +132,9 @@ impl Gateway {
             force,
             log,
             port,
+            door,
             is_port_fixed,
+            bind_fixed,
             claims,
             archive,
             conflicts,
@@ -149,7 +159,9 @@ impl Gateway {
             ambient,
             log,
             port,
+            door,
             is_port_fixed,
+            bind_fixed,
             archive,
             audience: Audience::default(),
             roster: Roster::default(),

@@ -13,6 +13,9 @@ const CHILD_VARIABLES: [&str; 9] =
 /// How a user's supervisor is reached.
 const BUS_VARIABLES: [&str; 2] = ["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
 
+/// What a supervisor says to this process alone: which sockets it has opened for it.
+const PASSED_VARIABLES: [&str; 4] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES"];
+
 /// The environment as a value. Tests make their own.
 #[derive(Clone)]
 pub struct Ambient {
@@ -126,7 +129,8 @@ impl Ambient {
     /// less what selects an instance or authenticates to one. The home and the host folder are the same for it,
     /// whatever folder it is started in.
     pub fn without_instance(&self) -> Vec<(String, String)> {
-        let own = self.variables.iter().filter(|(name, _)| !name.starts_with("OPENCLAW_"));
+        let ours_alone = |it: &str| it.starts_with("OPENCLAW_") || PASSED_VARIABLES.contains(&it);
+        let own = self.variables.iter().filter(|(name, _)| !ours_alone(name));
         let own = own.map(|(name, value)| (name.clone(), value.clone()));
         own.chain(self.host_wide()).collect()
     }
@@ -218,7 +222,13 @@ mod tests {
     #[test]
     fn a_child_gets_the_allowed_and_no_key() {
         let it = Ambient::of(
-            &[("PATH", "/bin"), ("LC_ALL", "C"), ("OPENAI_API_KEY", "k"), ("OPENCLAW_STATE_DIR", "/x")],
+            &[
+                ("PATH", "/bin"),
+                ("LC_ALL", "C"),
+                ("OPENAI_API_KEY", "k"),
+                ("LISTEN_FDS", "1"),
+                ("OPENCLAW_STATE_DIR", "/x"),
+            ],
             Path::new("/"),
         );
         let moved = Ambient::of(&[("XDG_STATE_HOME", "/state")], Path::new("/")).child("main");

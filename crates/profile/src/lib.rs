@@ -3,6 +3,7 @@
 //! The only reader of the environment, of the home folder and of the working directory. An instance is resolved
 //! once, at the edge of the binary, into an immutable [`Instance`], and passed from there.
 
+pub mod activation;
 pub mod ambient;
 pub mod cdp;
 pub mod claims;

@@ -132,6 +132,9 @@ pub struct Readiness {
     pub channels: Vec<String>,
     /// The generation of the config in force; absent where none is kept.
     pub generation: Option<u64>,
+    /// The mode of `gateway.bind` that it listens by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bind: Option<String>,
 }
 
 /// `status`: what runs, for an operator's overview.
@@ -192,6 +195,28 @@ pub struct StatusReply {
     /// The config that is in force, and what became of the last change.
     #[serde(default)]
     pub config: ConfigStatus,
+    /// Where it listens.
+    #[serde(default)]
+    pub listening: Listening,
+}
+
+/// Where a gateway listens.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listening {
+    /// The mode, as in `gateway.bind`.
+    pub bind: String,
+    /// Each address with its port.
+    pub addresses: Vec<String>,
+    /// Whether a supervisor has opened the sockets.
+    #[serde(default)]
+    pub is_passed: bool,
+    /// SHA-256 of the certificate, as `AA:BB:…`; absent without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_fingerprint: Option<String>,
+    /// Requests with forwarding headers from an address that is no trusted proxy.
+    #[serde(default)]
+    pub unbelieved_forwards: u64,
 }
 
 /// One way by which messages come in.

@@ -19,7 +19,7 @@ pub const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// How long the log is read on after the process ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// What a gateway says when it can be connected to.
-const READY: &str = "listening on ws://127.0.0.1:";
+const READY: &str = "listening on ws";
 
 /// A child that runs `openclaw … gateway run`. Dropping it kills and reaps it.
 pub struct Gateway {

@@ -11,6 +11,7 @@
 
 mod process;
 
+pub mod activator;
 pub mod clients;
 pub mod gateway;
 pub mod model;
@@ -19,6 +20,7 @@ pub mod ports;
 pub mod real_model;
 pub mod sandbox;
 pub mod squatter;
+pub mod tls;
 pub mod trace;
 pub mod tree;
 pub mod wire;

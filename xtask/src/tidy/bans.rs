@@ -5,7 +5,7 @@ use crate::rust_text::{find_word, is_word, line_of};
 use crate::tree::Source;
 
 /// Tools beside the product: its rules about production code are not theirs.
-const TOOLS: &[&str] = &["testkit", "xtask", "benches"];
+const TOOLS: &[&str] = &["testkit", "xtask", "benches", "fuzz"];
 
 /// The only files of the cli that may know the daemon; every other command talks to it over the socket.
 const CLI_FILES_WITH_GATEWAY: &[&str] = &[

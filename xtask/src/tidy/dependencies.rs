@@ -3,7 +3,7 @@
 use super::{Finding, Repository};
 
 /// Packages of others in Cargo.lock, at most. Raising it is a decision: name the package in the commit.
-const MOST: usize = 200;
+const MOST: usize = 204;
 
 /// How far below the limit the number may fall before the limit follows.
 const SLACK: usize = 15;

@@ -86,6 +86,12 @@ impl Overview {
         self.port.and_then(|(port, _)| Plan::of(port).ok())
     }
 
+    /// `ws` or `wss`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        let up = self.gateway.as_ref().ok();
+        if up.is_some_and(|it| it.status.listening.tls_fingerprint.is_some()) { "wss" } else { "ws" }
+    }
+
     /// `ready`, `deaf`, `stopped`, in a word.
     pub(crate) fn state(&self) -> &'static str {
         match &self.gateway {

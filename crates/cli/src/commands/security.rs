@@ -96,6 +96,9 @@ pub(crate) fn run(app: &App, args: &SecurityArgs) -> Result<ExitCode, Failure> {
 
 fn knock(instance: &Instance) -> Probed {
     match overview::look(instance, PATIENCE).gateway {
+        Ok(up) if up.status.listening.tls_fingerprint.is_some() => {
+            Probed::not_attempted("its port speaks TLS, which is not knocked at")
+        }
         Ok(up) => probe::knock(up.status.instance.port, PATIENCE),
         Err(error) => Probed::not_attempted(&error.to_string()),
     }

@@ -15,6 +15,7 @@ use profile::listener::{self, Listener};
 use profile::{Document, Instance};
 
 use self::everything::Everything;
+pub(crate) use self::screen::listens;
 use super::doctor::given;
 use super::overview::{self, Overview};
 use crate::app::App;

@@ -33,6 +33,7 @@ const PLACEHOLDERS: [&str; 14] = [
 pub(super) fn exposures(config: &Value) -> Vec<Exposure> {
     let mut found = Vec::new();
     access(config, &mut found);
+    proxies(config, &mut found);
     page(config, &mut found);
     secrets(config, &mut found);
     hooks(config, &mut found);
@@ -63,6 +64,35 @@ fn is_placeholder(text: &str) -> bool {
         || plain.bytes().all(|it| it == b'x' || it == b'.')
 }
 
+fn has_tls(config: &Value) -> bool {
+    at(config, "gateway.tls.enabled").and_then(Value::as_bool) == Some(true)
+}
+
+/// Who is believed whom a request is from.
+fn proxies(config: &Value, found: &mut Vec<Exposure>) {
+    let mode = text(config, "gateway.auth.mode");
+    let proxies = at(config, "gateway.trustedProxies").and_then(Value::as_array);
+    if mode == Some("trusted-proxy") && proxies.is_none_or(Vec::is_empty) {
+        let title = "Whoever comes by a proxy is believed";
+        let it = Exposure::new(
+            "gateway.trusted_proxy_no_proxies",
+            Severity::Critical,
+            title,
+            "gateway.trustedProxies is empty",
+        );
+        found.push(it.remedy("name the proxy's address in gateway.trustedProxies"));
+    }
+    if at(config, "gateway.allowRealIpFallback").and_then(Value::as_bool) == Some(true) {
+        let it = Exposure::new(
+            "gateway.real_ip_fallback_enabled",
+            Severity::Warn,
+            "X-Real-IP is believed",
+            "gateway.allowRealIpFallback is on: a proxy that passes a client's own header on lets it choose its address",
+        );
+        found.push(it.remedy("have the proxy send X-Forwarded-For, and take the key out"));
+    }
+}
+
 /// Who may connect to the control plane.
 fn access(config: &Value, found: &mut Vec<Exposure>) {
     let secrets = [("token", TOKEN), ("password", PASSWORD)];
@@ -86,7 +116,12 @@ fn access(config: &Value, found: &mut Vec<Exposure>) {
             "gateway.bind_beyond_loopback",
             Severity::Warn,
             title,
-            format!("gateway.bind is \"{bind}\""),
+            match has_tls(config) {
+                true => format!("gateway.bind is \"{bind}\", with TLS"),
+                false => {
+                    format!("gateway.bind is \"{bind}\", without TLS: who is on the way reads the token")
+                }
+            },
         );
         found.push(it.remedy("set gateway.bind to \"loopback\", and reach it by a tunnel"));
     }
@@ -110,17 +145,6 @@ fn access(config: &Value, found: &mut Vec<Exposure>) {
             let it = Exposure::new(&format!("gateway.{kind}_too_short"), Severity::Warn, &title, detail);
             found.push(it.remedy("set a random one: openssl rand -hex 24"));
         }
-    }
-    let proxies = at(config, "gateway.trustedProxies").and_then(Value::as_array);
-    if mode == Some("trusted-proxy") && proxies.is_none_or(Vec::is_empty) {
-        let title = "Whoever comes by a proxy is believed";
-        let it = Exposure::new(
-            "gateway.trusted_proxy_no_proxies",
-            Severity::Critical,
-            title,
-            "gateway.trustedProxies is empty",
-        );
-        found.push(it.remedy("name the proxy's address in gateway.trustedProxies"));
     }
     if text(config, "gateway.tailscale.mode") == Some("funnel") {
         let title = "The control plane is on the open internet";
@@ -347,6 +371,7 @@ mod tests {
         );
         check("{gateway: {bind: 'lan', auth: {mode: 'none'}}}", &["gateway.bind_no_auth"]);
         check("{gateway: {bind: 'lan'}}", &["gateway.bind_beyond_loopback"]);
+        check("{gateway: {allowRealIpFallback: true}}", &["gateway.real_ip_fallback_enabled"]);
         check("{gateway: {auth: {mode: 'trusted-proxy'}}}", &["gateway.trusted_proxy_no_proxies"]);
         check("{gateway: {tailscale: {mode: 'funnel'}}}", &["gateway.tailscale_funnel"]);
     }

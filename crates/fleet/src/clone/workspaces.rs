@@ -11,8 +11,8 @@ use crate::places::rewrite::{Moves, Texts, clean};
 use crate::places::{real, workspaces};
 
 /// Folders of a state folder of which nothing is copied, whoever works in them.
-const NEVER: [&str; 8] =
-    ["identity", "devices", "nodes", "credentials", "agents", "generations", "logs", "browser"];
+const NEVER: [&str; 9] =
+    ["identity", "devices", "nodes", "credentials", "agents", "gateway", "generations", "logs", "browser"];
 
 /// What goes where.
 #[derive(Debug)]

@@ -218,6 +218,8 @@ fn is_secret_path(path: &str) -> bool {
             let ends = [".pem", ".key"].iter().any(|it| name.to_ascii_lowercase().ends_with(it));
             ends || SECRET.contains(name) || name.starts_with(".env.")
         }
+        // The key that the gateway's certificate was made with.
+        ["gateway", "tls"] => true,
         ["agents", _, "agent", name] => SECRET_OF_AGENT.contains(name),
         _ => false,
     }

@@ -1,7 +1,7 @@
 //! From the state folder's lock to listening sockets: everything that a gateway needs, or nothing.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 
@@ -17,12 +17,15 @@ use tracing::warn;
 use super::{Boot, StartError, ended, note_end, system};
 use crate::VERSION;
 use crate::archive::Archive;
-use crate::config;
+use crate::bind::{Bind, Unusable};
+use crate::config::{self, GatewaySection};
+use crate::door::Door;
 use crate::force::Force;
 use crate::log::{self, Log};
 use crate::reload::{self, Refused};
 use crate::setup::{self, Wishes};
 use crate::state::Parts;
+use crate::tls::Tls;
 
 /// A gateway that holds all that it needs.
 pub(super) struct Claimed {
@@ -104,22 +107,23 @@ fn prepare(
         None => Chosen::of_file(&boot, &mut claims, say)?,
     };
     let wished = wished(&boot);
-    let Boot { instance, ambient, token, log_level, detached, .. } = boot;
     let Chosen { mut force, refused, held } = chosen;
     let (port, sockets) = match held {
         Some(it) => it,
         None => {
-            let own = force.config.gateway.port.or(instance.default_port);
+            let own = force.config.gateway.port.or(boot.instance.default_port);
             let port = wished.or(own).ok_or(StartError::NoPort)?;
-            (port, hold(&mut claims, &instance, port, &force.holdings.pinned)?)
+            (port, hold(&mut claims, &boot, port, &force)?)
         }
     };
+    let door = door(&boot, &force, &sockets)?;
+    let control = control(&boot)?;
+    let Boot { instance, ambient, token, log_level, detached, bind: bind_fixed, .. } = boot;
     // A unit runs one instance, whatever its file says.
     if let Some(unit) = Ambient::unit() {
         claims.take(Claim::Unit(unit))?;
     }
     force.holdings.needed(force.workspace.clone()).try_for_each(|it| claims.take(it))?;
-    let control = control::listen(&instance.state_dir).map_err(system("listen on the control socket"))?;
     let log = begin_log(&instance, &ambient, &force, (log_level.as_deref(), before), say);
     if let Some(it) = &refused {
         warn!("{}", it.problem());
@@ -142,7 +146,9 @@ fn prepare(
         force,
         log,
         port,
+        door,
         is_port_fixed,
+        bind_fixed,
         claims,
         archive,
         conflicts,
@@ -185,7 +191,12 @@ impl Chosen {
     fn made(boot: &Boot, claims: &mut Claims, say: &impl Fn(&str)) -> Result<Self, StartError> {
         let Boot { instance, ambient, token, .. } = boot;
         let held = match wished(boot) {
-            Some(port) => Some((port, hold(claims, instance, port, &[])?)),
+            Some(port) => {
+                reserve(claims, instance, port, &[])?;
+                // A new config says nothing of it.
+                let bind = Bind::of(&GatewaySection::default(), boot.bind).map_err(unusable(instance))?;
+                Some((port, listen(boot, bind, port)?))
+            }
             None => None,
         };
         let document = make(instance, ambient, wished(boot), say)?;
@@ -250,16 +261,40 @@ pub(super) fn check(instance: &Instance, ambient: &Ambient) -> Result<(), StartE
 }
 
 /// Takes the config file and the ports: first from those who run, then beside those who only plan with them.
-fn hold(
-    claims: &mut Claims,
-    instance: &Instance,
-    port: u16,
-    pinned: &[u16],
-) -> Result<Vec<TcpListener>, StartError> {
+fn reserve(claims: &mut Claims, instance: &Instance, port: u16, pinned: &[u16]) -> Result<(), StartError> {
     let plan = Plan::of(port)?;
     claims.take_config_and_ports(&instance.config_path, &plan)?;
-    instance.host.check_ports(&instance.state_dir, &plan, pinned)?;
-    bind(port)
+    Ok(instance.host.check_ports(&instance.state_dir, &plan, pinned)?)
+}
+
+/// Takes all that the port is about, and listens.
+fn hold(claims: &mut Claims, boot: &Boot, port: u16, force: &Force) -> Result<Vec<TcpListener>, StartError> {
+    reserve(claims, &boot.instance, port, &force.holdings.pinned)?;
+    let bind = Bind::of(&force.config.gateway, boot.bind).map_err(unusable(&boot.instance))?;
+    listen(boot, bind, port)
+}
+
+fn unusable(instance: &Instance) -> impl Fn(Unusable) -> StartError {
+    |why| StartError::Bind { instance: instance.name.clone(), why }
+}
+
+/// What stands between the sockets and the protocol.
+fn door(boot: &Boot, force: &Force, sockets: &[TcpListener]) -> Result<Door, StartError> {
+    let Boot { instance, ambient, passed, .. } = boot;
+    let bind = Bind::of(&force.config.gateway, boot.bind).map_err(unusable(instance))?;
+    let tls = Tls::open(&force.config.gateway.tls, instance, ambient, bind.address);
+    let tls = tls.map_err(|why| StartError::Tls { instance: instance.name.clone(), why })?;
+    Ok(Door::new(bind, tls, sockets, (passed.has_tcp(), passed.has_control())))
+}
+
+/// The control socket: the supervisor's, else one of our own.
+fn control(boot: &Boot) -> Result<UnixListener, StartError> {
+    let Boot { instance, passed, .. } = boot;
+    let found = passed.control(&instance.state_dir);
+    match found.map_err(|it| unusable(instance)(it.into()))? {
+        Some(it) => Ok(it),
+        None => control::listen(&instance.state_dir).map_err(system("listen on the control socket")),
+    }
 }
 
 /// Keeps the config that this gateway runs with. Nothing that it does depends on it but the history.
@@ -336,21 +371,19 @@ fn wrong(instance: &Instance, findings: Vec<Finding>) -> StartError {
     StartError::Config { path: instance.config_path.clone(), findings }
 }
 
-/// Both loopback addresses, since `localhost` is either: a stranger on one of them would answer in our place.
-fn bind(port: u16) -> Result<Vec<TcpListener>, StartError> {
-    let addresses =
-        [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
-    let mut sockets = Vec::new();
-    for address in addresses {
-        match TcpListener::bind(address) {
-            Ok(socket) => sockets.push(socket),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                return Err(StartError::PortTaken { port, listener: listener::who(port).map(Box::new) });
-            }
-            // Some machines have no IPv6; IPv4 alone is a whole gateway.
-            Err(_) if address.is_ipv6() => {}
-            Err(source) => return Err(StartError::System { what: "listen on the gateway's port", source }),
-        }
+/// The sockets that a supervisor has opened, else those of our own.
+fn listen(boot: &Boot, bind: Bind, port: u16) -> Result<Vec<TcpListener>, StartError> {
+    let wrong = unusable(&boot.instance);
+    if boot.passed.has_tcp() {
+        bind.check_passed(&boot.passed, port).map_err(wrong)?;
+        return boot.passed.tcp().map_err(system("take over the supervisor's sockets"));
     }
-    Ok(sockets)
+    match bind.listen(port) {
+        Ok(Ok(sockets)) => Ok(sockets),
+        Ok(Err(_)) => Err(StartError::PortTaken { port, listener: listener::who(port).map(Box::new) }),
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+            Err(wrong(Unusable::NotOurs(bind.address)))
+        }
+        Err(source) => Err(StartError::System { what: "listen on the gateway's port", source }),
+    }
 }

@@ -79,6 +79,7 @@ const OBJECTS: &[&str] = &[
     "gateway.tools",
     "gateway.nodes",
     "gateway.reload",
+    "gateway.tls",
     "agents",
     "agents.defaults",
     "models",

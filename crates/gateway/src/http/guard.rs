@@ -8,7 +8,8 @@ use tracing::debug;
 
 use super::once;
 use crate::handshake::Peer;
-use crate::state::Gateway;
+use crate::names::{self, Names};
+use crate::server::Entry;
 
 /// What a stranger is told.
 pub(super) const WORDS: &str = "this address or this page may not talk to the gateway\n";
@@ -17,22 +18,22 @@ pub(super) const WORDS: &str = "this address or this page may not talk to the ga
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses foreign names and foreign pages.
-pub(super) fn check(gateway: &Gateway, peer: Peer, request: &Request<Incoming>) -> Result<(), StatusCode> {
+pub(super) fn check(entry: &Entry, request: &Request<Incoming>) -> Result<(), StatusCode> {
     let header = |name: HeaderName| match once(request.headers(), &name) {
         Ok(it) => Ok(it.map(|it| it.to_str().unwrap_or("?"))),
         Err(()) => Err(StatusCode::BAD_REQUEST),
     };
     let (host, origin, site) = (header(HOST)?, header(ORIGIN)?, header(FETCH_SITE)?);
-    let force = gateway.force();
-    let allowed = &force.config.gateway.control_ui.allowed_origins;
+    // A target that names a host beside the header may be read in two ways.
+    if request.uri().authority().is_some() {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let force = entry.gateway.force();
+    let names = names::of(&entry.gateway, &force.config.gateway, entry.local);
     // A page's plain GET carries no origin; browsers then say in another way that a page of elsewhere asks.
     let from_elsewhere = site.is_some_and(|it| !matches!(it, "same-origin" | "none"));
     let named = origin.or(from_elsewhere.then_some("null"));
-    // An address may stand in the first line too, and then goes before the header.
-    let authority = request.uri().authority().map(|it| it.as_str());
-    let hosts = [authority, host];
-    let hosts = if authority.is_some() { &hosts[..] } else { &hosts[1..] };
-    let verdict = hosts.iter().try_for_each(|it| check_names(gateway.port, peer, *it, named, allowed));
+    let verdict = check_names(names, entry.peer, host, named);
     if verdict.is_err() {
         debug!(host, origin, "a foreign name was refused");
     }
@@ -40,25 +41,15 @@ pub(super) fn check(gateway: &Gateway, peer: Peer, request: &Request<Incoming>) 
 }
 
 fn check_names(
-    port: u16,
+    names: Names<'_>,
     peer: Peer,
     host: Option<&str>,
     origin: Option<&str>,
-    allowed: &[String],
 ) -> Result<(), StatusCode> {
-    let own_hosts = ["localhost", "127.0.0.1", "[::1]"];
-    let is_own = |it: &str| {
-        own_hosts
-            .iter()
-            .any(|own| it.strip_prefix(own).and_then(|it| it.strip_prefix(':')) == Some(&port.to_string()))
-    };
-    if matches!(peer, Peer::Address(_)) && !host.is_some_and(|it| is_own(&it.to_ascii_lowercase())) {
+    if matches!(peer, Peer::Address(_)) && !host.is_some_and(|it| names.is_own_host(it)) {
         return Err(StatusCode::MISDIRECTED_REQUEST);
     }
-    let Some(origin) = origin else { return Ok(()) };
-    let own_page = origin.to_ascii_lowercase().strip_prefix("http://").is_some_and(is_own);
-    let listed = allowed.iter().any(|it| it.trim_end_matches('/').eq_ignore_ascii_case(origin));
-    (own_page || listed).then_some(()).ok_or(StatusCode::FORBIDDEN)
+    origin.is_none_or(|it| names.is_own_page(it)).then_some(()).ok_or(StatusCode::FORBIDDEN)
 }
 
 #[cfg(test)]
@@ -66,11 +57,15 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
+    fn names(allowed: &[String]) -> Names<'_> {
+        Names { port: 18789, local: None, is_tls: false, allowed, public: None }
+    }
+
     #[track_caller]
     fn check(host: Option<&str>, origin: Option<&str>, expected: Option<u16>) {
         let tcp = Peer::Address(Ipv4Addr::LOCALHOST.into());
         let allowed = ["https://panel.example".to_owned()];
-        let found = check_names(18789, tcp, host, origin, &allowed);
+        let found = check_names(names(&allowed), tcp, host, origin);
         assert_eq!(found.err().map(|it| it.as_u16()), expected, "{host:?} {origin:?}");
     }
 
@@ -97,7 +92,7 @@ mod tests {
         {
             check(host, Some(origin), Some(403));
         }
-        let owner = check_names(18789, Peer::Owner, Some("x"), Some("http://evil.test"), &[]);
+        let owner = check_names(names(&[]), Peer::Owner, Some("x"), Some("http://evil.test"));
         assert_eq!(owner, Err(StatusCode::FORBIDDEN), "the control socket takes no pages either");
     }
 }

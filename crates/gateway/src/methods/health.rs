@@ -106,6 +106,7 @@ pub(crate) async fn readiness(gateway: &Gateway) -> Readiness {
         sessions,
         channels: Vec::new(),
         generation: gateway.force().generation,
+        bind: Some(gateway.door.bind.mode.word().to_owned()),
     }
 }
 
@@ -159,6 +160,7 @@ pub(super) async fn status(caller: Caller, params: StatusParams) -> Result<Statu
         },
         model,
         config: config_status(gateway),
+        listening: gateway.door.listening(),
         connections: gateway.audience.count() as u64,
         active_runs: gateway.runs.count() as u64,
         channels: vec![ChannelStatus {

@@ -1,7 +1,5 @@
 //! Puts a config in force: first everything that can fail, then the swap, then what nobody needs any more goes.
 
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::PoisonError;
 
 use profile::claims::Claim;
@@ -10,9 +8,11 @@ use profile::{Claims, Plan, generations, listener};
 use tracing::warn;
 
 use crate::VERSION;
+use crate::bind::Bind;
 use crate::force::Force;
 use crate::holdings::conflict;
 use crate::state::Gateway;
+use crate::tls::Tls;
 
 /// Swaps what is in force. In force before is what stays in force where this fails.
 ///
@@ -106,23 +106,23 @@ pub(super) fn rehearse(gateway: &Gateway, force: &Force) -> Result<(), String> {
         // Given back at once: it is taken again by the start.
         claims.lease(claim).map_err(|error| base::text::chain(&error))?;
     }
-    if port == gateway.port { Ok(()) } else { try_port(port) }
+    let bind = Bind::of(&force.config.gateway, gateway.bind_fixed);
+    let tried = bind.and_then(|it| it.try_address().map(|()| it));
+    let bind = tried.map_err(|error| format!("{error}; {}", error.remedy()))?;
+    let settings = &force.config.gateway.tls;
+    Tls::open(settings, &gateway.instance, &gateway.ambient, bind.address)
+        .map_err(|error| format!("{error}; {}", error.remedy))?;
+    if port == gateway.port { Ok(()) } else { try_port(bind, port) }
 }
 
 /// Binds what a gateway on this port would, and lets it go again.
-fn try_port(port: u16) -> Result<(), String> {
-    let addresses =
-        [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
-    for address in addresses {
-        match TcpListener::bind(address) {
-            // Some machines have no IPv6.
-            Err(error) if address.is_ipv4() || error.kind() == ErrorKind::AddrInUse => {
-                let who =
-                    listener::who(port).map_or_else(|| error.to_string(), |it| format!("taken by {it}"));
-                return Err(format!("port {port} cannot be listened on: {who}"));
-            }
-            _ => {}
+fn try_port(bind: Bind, port: u16) -> Result<(), String> {
+    let who = match bind.listen(port) {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(address)) => {
+            listener::who(port).map_or_else(|| format!("{address} is taken"), |it| format!("taken by {it}"))
         }
-    }
-    Ok(())
+        Err(error) => error.to_string(),
+    };
+    Err(format!("port {port} cannot be listened on: {who}"))
 }

@@ -70,7 +70,7 @@ fn row(app: &App, it: &Seen) -> Vec<String> {
     vec![
         it.name.clone(),
         app.printer.paint(tone(it.state), it.state.word()),
-        it.port.map_or_else(dash, |it| format!("{it}+2+4")),
+        it.port.map_or_else(dash, |port| format!("{port}+2+4{}", beyond(it))),
         match it.kind {
             Kind::Ours => it.version.clone().unwrap_or_else(dash),
             Kind::Original => "original".to_owned(),
@@ -83,6 +83,12 @@ fn row(app: &App, it: &Seen) -> Vec<String> {
         it.service.to_string(),
         folder(&app.ambient, it),
     ]
+}
+
+/// The mode, where others than this machine's own programs can reach it.
+fn beyond(it: &Seen) -> String {
+    let bind = it.bind.as_deref().filter(|it| !matches!(*it, "loopback" | "auto"));
+    bind.map_or_else(String::new, |it| format!(" {it}"))
 }
 
 fn folder(ambient: &Ambient, it: &Seen) -> String {

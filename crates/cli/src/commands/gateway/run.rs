@@ -13,6 +13,7 @@ use crate::failure::{Failure, Kind, unreadable};
 const EXAMPLES: &str = "\
 Examples:
   openclaw --profile rescue gateway run --port 19001
+  openclaw --profile main gateway run --bind tailnet
   OPENCLAW_CONFIG_PATH=~/.openclaw/main.json OPENCLAW_STATE_DIR=~/.openclaw-main openclaw gateway run
 
 Exit codes: 0 stopped, 64 usage, 69 held by somebody else, 70 our fault, 78 configuration.";
@@ -24,6 +25,10 @@ pub(crate) struct RunArgs {
     /// Base port; goes before OPENCLAW_GATEWAY_PORT and gateway.port
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
+
+    /// Addresses to listen on: loopback, lan, tailnet, custom or auto; goes before gateway.bind
+    #[arg(long, value_name = "MODE")]
+    bind: Option<String>,
 
     /// Token that clients on TCP must present; goes before gateway.auth.token
     #[arg(long, value_name = "TOKEN")]
@@ -41,7 +46,7 @@ pub(crate) struct RunArgs {
 impl RunArgs {
     /// Whether any of them was given.
     pub(crate) fn is_given(&self) -> bool {
-        self.port.is_some() || self.token.is_some() || self.exit_with_parent.is_some()
+        self.port.is_some() || self.bind.is_some() || self.token.is_some() || self.exit_with_parent.is_some()
     }
 }
 
@@ -69,10 +74,17 @@ pub(crate) fn run(app: &App, args: RunArgs) -> Result<ExitCode, Failure> {
         }
         None => None,
     };
+    let bind = args.bind.as_deref().map(str::parse).transpose();
+    let bind = bind.map_err(|words| Failure::new(Kind::Usage, format!("--bind {words}")))?;
+    let name = instance.name.clone();
+    let passed = profile::activation::passed(&app.ambient)
+        .map_err(|why| failed(&StartError::Bind { instance: name, why: why.into() }, &instance.command()))?;
     let boot = Boot {
         instance: instance.clone(),
         ambient: app.ambient.clone(),
         port: args.port,
+        bind,
+        passed,
         token,
         log_level: app.log_level.clone(),
         detached: args.detached,
@@ -116,6 +128,8 @@ fn failed(error: &StartError, command: &str) -> Failure {
         StartError::Unreadable(it) => unreadable(failure, it),
         StartError::Config { findings, path } => with_findings(failure, path, findings)
             .hint(format!("correct it there; what is only missing is added by: {command} setup")),
+        StartError::Bind { why, .. } => failure.hint(why.remedy()),
+        StartError::Tls { why, .. } => failure.hint(why.remedy),
         StartError::Setup(gateway::setup::SetupError::Config(it)) => unreadable(failure, it),
         _ => failure,
     }

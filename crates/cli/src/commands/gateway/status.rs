@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::commands::overview::{self, Overview};
+use crate::commands::status::listens;
 use crate::failure::{Failure, Kind};
 use crate::printer::Tone;
 
@@ -72,6 +73,7 @@ fn tell(app: &App, instance: &Instance, seen: &Overview, listener: Option<&Liste
         ("RPC", rpc),
         ("Gateway", port),
         ("Listening", listening),
+        ("Bind", seen.gateway.as_ref().map_or_else(|_| "-".to_owned(), |it| listens(&it.status.listening))),
         ("Control", profile::control::path(&instance.state_dir).display().to_string()),
         ("Config", format!("{}{valid}", instance.config_path.display())),
         ("Log", instance.state_dir.join("logs/gateway.log").display().to_string()),
@@ -80,7 +82,8 @@ fn tell(app: &App, instance: &Instance, seen: &Overview, listener: Option<&Liste
 
 fn as_json(instance: &Instance, seen: &Overview, listener: Option<&Listener>) -> Value {
     let port = seen.port.map(|(port, _)| port);
-    let url = port.map(|it| format!("ws://127.0.0.1:{it}"));
+    let url = port.map(|it| format!("{}://127.0.0.1:{it}", seen.scheme()));
+    let about = seen.gateway.as_ref().ok().map(|it| &it.status.listening);
     let valid = seen.has_config && seen.config.is_empty();
     let issues: Vec<_> = seen.config.iter().map(ToString::to_string).collect();
     let listeners: Vec<_> = listener
@@ -94,8 +97,11 @@ fn as_json(instance: &Instance, seen: &Overview, listener: Option<&Listener>) ->
             "path": instance.config_path, "exists": seen.has_config, "valid": valid, "issues": issues,
         }},
         "gateway": {
-            "bindMode": "loopback",
-            "bindHost": "127.0.0.1",
+            "bindMode": about.map_or("loopback", |it| it.bind.as_str()),
+            "bindHost": about.and_then(|it| it.addresses.first()).and_then(|it| Some(it.rsplit_once(':')?.0))
+                .unwrap_or("127.0.0.1"),
+            "listening": about,
+            "tlsFingerprint": about.and_then(|it| it.tls_fingerprint.as_ref()),
             "port": port,
             "portSource": seen.port.map(|(_, source)| source),
             "probeUrl": url,

@@ -4,7 +4,7 @@ use base::clock;
 use fleet::doctor::Severity;
 use fleet::service::Service;
 use profile::listener::Listener;
-use protocol::health::{ChannelStatus, ModelStatus};
+use protocol::health::{ChannelStatus, Listening, ModelStatus};
 use serde_json::Value;
 
 use super::Picture;
@@ -36,6 +36,7 @@ pub(super) fn facts(app: &App, it: &Picture<'_>) -> Vec<(&'static str, String)> 
         facts.push(("Port taken", paint(Tone::Bad, &words)));
     }
     if let Ok(Up { status, .. }) = &seen.gateway {
+        facts.push(("Listens", listens(&status.listening)));
         facts.push(("Model", model(app, &status.model)));
         facts.push(("Channels", channels(&status.channels)));
         facts.push(("Sessions", sessions(&status.sessions.recent, status.sessions.count)));
@@ -55,6 +56,17 @@ pub(super) fn facts(app: &App, it: &Picture<'_>) -> Vec<(&'static str, String)> 
         facts.push(("Security", format!("{} ({} security audit)", paint(tone, &words), instance.command())));
     }
     facts
+}
+
+/// Where, and by which certificate.
+pub(crate) fn listens(it: &Listening) -> String {
+    let passed = if it.is_passed { ", on sockets of the supervisor" } else { "" };
+    let tls = it.tls_fingerprint.as_ref().map(|it| format!(", TLS by SHA-256 {it}")).unwrap_or_default();
+    let unbelieved = match it.unbelieved_forwards {
+        0 => String::new(),
+        count => format!(", {count} requests with forwarding headers of no trusted proxy"),
+    };
+    format!("{} ({}){passed}{tls}{unbelieved}", it.bind, it.addresses.join(", "))
 }
 
 /// Who listens on them.

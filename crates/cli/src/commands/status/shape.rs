@@ -15,7 +15,7 @@ pub(super) fn as_json(it: &Picture<'_>) -> Value {
         "instance": about(it),
         "gateway": {
             "mode": "local",
-            "url": seen.port.map(|(port, _)| format!("ws://127.0.0.1:{port}")),
+            "url": seen.port.map(|(port, _)| format!("{}://127.0.0.1:{port}", seen.scheme())),
             "urlSource": seen.port.map(|(_, source)| source),
             "misconfigured": !issues.is_empty(),
             "reachable": up.is_some(),
@@ -38,6 +38,7 @@ pub(super) fn as_json(it: &Picture<'_>) -> Value {
                 "fileChanged": it.config_changed,
             },
         },
+        "listening": status["listening"],
         "listeners": it.listeners.iter().map(|it| {
             json!({"port": it.port, "pid": it.pid, "command": it.program, "user": it.uid})
         }).collect::<Vec<_>>(),

@@ -16,6 +16,7 @@ use crate::commands::logs::LogsArgs;
 use crate::commands::nodes::NodesArgs;
 use crate::commands::onboard::OnboardArgs;
 use crate::commands::security::SecurityArgs;
+use crate::commands::sessions::SessionsArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::status::StatusArgs;
 use crate::quickstart::QuickstartArgs;
@@ -71,6 +72,7 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     Security(SecurityArgs),
     Agent(AgentArgs),
+    Sessions(SessionsArgs),
     Nodes(NodesArgs),
     Approvals(ApprovalsArgs),
     Logs(LogsArgs),
@@ -100,6 +102,7 @@ impl Command {
             Command::Doctor(it) => it.json,
             Command::Security(it) => it.wants_json(),
             Command::Agent(it) => it.json,
+            Command::Sessions(it) => it.wants_json(),
             Command::Nodes(it) => it.json,
             Command::Approvals(it) => it.json,
             Command::Logs(it) => it.reading.json,

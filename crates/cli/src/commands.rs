@@ -14,6 +14,7 @@ pub(crate) mod nodes;
 pub(crate) mod onboard;
 pub(crate) mod overview;
 pub(crate) mod security;
+pub(crate) mod sessions;
 pub(crate) mod setup;
 pub(crate) mod status;
 
@@ -38,6 +39,7 @@ pub(crate) fn run(app: &App, command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => doctor::run(app, &args),
         Command::Security(args) => security::run(app, &args),
         Command::Agent(args) => agent::run(app, &args),
+        Command::Sessions(args) => sessions::run(app, &args),
         Command::Nodes(args) => nodes::run(app, &args),
         Command::Approvals(args) => approvals::run(app, &args),
         Command::Logs(args) => logs::run(app, &args),

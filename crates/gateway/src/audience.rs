@@ -196,6 +196,11 @@ impl Client {
         !self.wants.only_named || self.has_named(key)
     }
 
+    /// Whether it follows what is said in this conversation: by its name, or with the list of all.
+    pub(crate) fn follows(&self, key: &str) -> bool {
+        self.has_named(key) || (self.wants_list() && self.hears_of(key))
+    }
+
     fn hears(&self, name: Name) -> bool {
         match name.row().hears {
             Hears::Everybody => true,

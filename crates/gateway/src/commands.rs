@@ -63,6 +63,24 @@ pub(crate) fn is_command(message: &str) -> bool {
     parse(message).is_some()
 }
 
+/// Whether a message begins the conversation anew.
+pub(crate) fn is_reset(message: &str) -> bool {
+    matches!(parse(message), Some((Act::New, _)))
+}
+
+/// All commands, as clients list them.
+pub(crate) fn known() -> Vec<protocol::chat::Command> {
+    let command = |it: &Command| protocol::chat::Command {
+        name: it.names[0].to_owned(),
+        description: it.help.to_owned(),
+        text_aliases: it.names.iter().map(|it| format!("/{it}")).collect(),
+        source: "native".to_owned(),
+        scope: "both".to_owned(),
+        accepts_args: matches!(it.act, Act::Model),
+    };
+    ALL.iter().map(command).collect()
+}
+
 /// Answers a command. `None` for a message that is none: it goes to the model.
 pub(crate) async fn answer(
     gateway: &Arc<Gateway>,
@@ -128,15 +146,14 @@ async fn status(gateway: &Arc<Gateway>, key: &SessionKey) -> Result<String, Refu
 }
 
 async fn new(gateway: &Arc<Gateway>, key: &SessionKey) -> Result<String, Refusal> {
-    for run in gateway.runs.of_session(key) {
-        run.stop(Stop::Asked);
-    }
+    gateway.stop_session(key);
     let (name, agent) = (key.as_str().to_owned(), key.agent().to_owned());
     let reset = gateway.archive.with(move |store| {
         store.ensure_session(&name, &agent, None)?;
         store.reset_session(&name)
     });
     reset.await.map_err(|error| gateway.store_refusal("the conversation was not reset", &error))?;
+    gateway.tell_changed(key, "new", None).await;
     Ok("A new conversation has begun. The old one is kept.".to_owned())
 }
 

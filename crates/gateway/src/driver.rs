@@ -22,6 +22,7 @@ use tracing::{info, warn};
 
 use crate::approvals::{Held, Wish, guarded};
 use crate::models::Choice;
+use crate::rows::{SUMMARY, for_model};
 use crate::runs::{Ended, How, Run};
 use crate::state::Gateway;
 use crate::teller::Teller;
@@ -83,6 +84,10 @@ async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Rea
     });
     let (history, session) =
         opened.await.map_err(|error| gateway.store_refusal("the turn was not started", &error).message)?;
+    if let Some(said) = history.last() {
+        run.tells(said.seq - 1);
+        gateway.tell_said(run).await;
+    }
     let own = || session.as_ref().and_then(|it| it.model.clone());
     let wished = run.extras.model.clone().or_else(own);
     let choice = gateway.choose_model(wished.as_deref()).await.map_err(|it| it.message)?;
@@ -114,7 +119,11 @@ async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Rea
 }
 
 fn entries(history: Vec<StoredRecord>) -> Vec<Entry> {
-    history.iter().filter_map(|it| Entry::read(&it.role, &it.message)).collect()
+    let entry = |it: &StoredRecord| match it.role.as_str() {
+        SUMMARY => Some(Entry::User { text: for_model(&it.message) }),
+        role => Entry::read(role, &it.message),
+    };
+    history.iter().filter_map(entry).collect()
 }
 
 /// What a turn waits for.
@@ -240,6 +249,7 @@ async fn save(gateway: &Gateway, run: &Run, unsaved: &mut Vec<Record>) -> Result
     let (run_id, key) = (run.ask.run_id.clone(), run.ask.key.as_str().to_owned());
     gateway.archive.with(move |store| store.append(&key, Some(&run_id), &records)).await?;
     unsaved.clear();
+    gateway.tell_said(run).await;
     Ok(())
 }
 
@@ -273,6 +283,7 @@ async fn conclude(gateway: &Gateway, run: &Run, teller: &mut Teller<'_>, it: Con
     let stored = RunEnd { status, error, input_tokens, output_tokens, at: clock::now_ms(), records: unsaved };
     // On disk first: who was told of an answer finds it again.
     let saved = gateway.save_end(&run.ask.run_id, stored).await;
+    gateway.tell_said(run).await;
     let unsaved = saved.err().map(|error| gateway.store_refusal("the answer was not saved", &error).message);
     let instance = &gateway.instance.name;
     (ended.how, ended.text) = match (end, unsaved) {
@@ -316,6 +327,7 @@ async fn save_failure(gateway: &Gateway, run: &Run, words: &str) {
     if let Err(error) = gateway.save_end(&run.ask.run_id, end).await {
         warn!(run = run.ask.run_id, "the end of a turn was not saved yet: {}", base::text::chain(&error));
     }
+    gateway.tell_said(run).await;
 }
 
 fn log(run: &Run, ended: &Ended) {

@@ -33,6 +33,7 @@ mod presence;
 mod proxies;
 pub mod reach;
 mod reload;
+mod rows;
 mod runs;
 mod server;
 pub mod setup;

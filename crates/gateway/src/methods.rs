@@ -11,6 +11,7 @@ mod models;
 mod nodes;
 mod presence;
 mod sessions;
+mod usage;
 mod wizard;
 pub(crate) use wizard::Walk;
 
@@ -30,6 +31,10 @@ pub(crate) fn table() -> Table {
         .on::<rpc::chat::Send, _, _>(chat::send)
         .on::<rpc::chat::History, _, _>(chat::history)
         .on::<rpc::chat::Abort, _, _>(chat::abort)
+        .on::<rpc::chat::Startup, _, _>(chat::startup)
+        .on::<rpc::chat::Metadata, _, _>(chat::metadata)
+        .on::<rpc::chat::MessageGet, _, _>(chat::message)
+        .on::<rpc::chat::Inject, _, _>(chat::inject)
         // agent: one turn, and how it ended.
         .on::<rpc::agent::Run, _, _>(agent::run)
         .on::<rpc::agent::Wait, _, _>(agent::wait)
@@ -52,8 +57,28 @@ pub(crate) fn table() -> Table {
         .on::<rpc::nodes::Invoke, _, _>(nodes::invoke)
         .on::<rpc::nodes::InvokeResult, _, _>(nodes::invoke_result)
         .on::<rpc::nodes::Event, _, _>(nodes::event)
-        // What there is.
+        // sessions.*: the conversations.
         .on::<rpc::sessions::List, _, _>(sessions::list)
+        .on::<rpc::sessions::Describe, _, _>(sessions::describe)
+        .on::<rpc::sessions::Preview, _, _>(sessions::preview)
+        .on::<rpc::sessions::Resolve, _, _>(sessions::resolve)
+        .on::<rpc::sessions::Get, _, _>(sessions::get)
+        .on::<rpc::sessions::Create, _, _>(sessions::create)
+        .on::<rpc::sessions::Patch, _, _>(sessions::patch)
+        .on::<rpc::sessions::Reset, _, _>(sessions::reset)
+        .on::<rpc::sessions::Delete, _, _>(sessions::delete)
+        .on::<rpc::sessions::Compact, _, _>(sessions::compact)
+        .on::<rpc::sessions::Send, _, _>(sessions::send)
+        .on::<rpc::sessions::Abort, _, _>(sessions::abort)
+        .on::<rpc::sessions::Subscribe, _, _>(sessions::subscribe)
+        .on::<rpc::sessions::Unsubscribe, _, _>(sessions::unsubscribe)
+        .on::<rpc::sessions::MessagesSubscribe, _, _>(sessions::messages_subscribe)
+        .on::<rpc::sessions::MessagesUnsubscribe, _, _>(sessions::messages_unsubscribe)
+        // What answers cost.
+        .on::<rpc::usage::Status, _, _>(usage::status)
+        .on::<rpc::usage::Cost, _, _>(usage::cost)
+        .on::<rpc::usage::Sessions, _, _>(usage::sessions)
+        // What there is.
         .on::<rpc::models::List, _, _>(models::list)
         .on::<rpc::logs::Tail, _, _>(logs::tail)
         // config.*: the document.
@@ -74,6 +99,6 @@ pub(crate) fn table() -> Table {
 mod tests {
     #[test]
     fn every_method_stands_once() {
-        assert_eq!(super::table().names().len(), 37);
+        assert_eq!(super::table().names().len(), 59);
     }
 }

@@ -2,7 +2,7 @@
 
 mod extras;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use agent::turn::Stop;
 use base::clock;
 use protocol::{Code, Refusal};
-use store::{Accepted, NewRun, RunStatus};
+use store::{Accepted, Expected, NewRun, RunStatus, StoreError};
 use tokio::sync::{Notify, oneshot, watch};
 use tracing::debug;
 
@@ -34,6 +34,15 @@ pub(crate) struct Ask {
     pub(crate) limit: Option<Duration>,
     /// Put after the system prompt.
     pub(crate) extra: Option<String>,
+    /// What must be so of the conversation.
+    pub(crate) expected: Expected,
+}
+
+impl Ask {
+    /// A message, and nothing else.
+    pub(crate) fn new(run_id: String, key: SessionKey, message: String) -> Self {
+        Self { run_id, key, message, limit: None, extra: None, expected: Expected::default() }
+    }
 }
 
 /// One turn under way, as those see it who did not start it.
@@ -50,6 +59,8 @@ pub(crate) struct Run {
     stop: watch::Sender<Option<Stop>>,
     ended: watch::Sender<Option<Arc<Ended>>>,
     text: Mutex<String>,
+    /// The place of the last record that was told of.
+    told: AtomicU64,
 }
 
 /// How a turn ended.
@@ -82,6 +93,16 @@ pub(crate) enum How {
     Failed(String),
 }
 
+/// What became of a request for a command.
+pub(crate) enum Claimed {
+    /// It is to be answered.
+    New,
+    /// It was asked for before and is being answered.
+    UnderWay,
+    /// It was asked for before and has been answered.
+    Over(Arc<Ended>),
+}
+
 /// What became of a request for a turn.
 pub(crate) enum Started {
     /// It is on disk, and begins.
@@ -97,11 +118,32 @@ pub(crate) enum Started {
 pub(crate) struct Runs {
     active: Mutex<HashMap<String, Arc<Run>>>,
     lanes: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Commands that are being answered, by key.
+    commands: Mutex<HashSet<String>>,
     over: Mutex<VecDeque<(String, Arc<Ended>)>>,
     /// Told when the last turn under way has ended.
     idle: Notify,
     /// Unix milliseconds; 0 while nothing came in.
     received_at: AtomicU64,
+}
+
+impl Ended {
+    /// How a command ended, which no model answers.
+    pub(crate) fn of_command(answer: Result<String, Refusal>, started_at: u64) -> Self {
+        let (how, text) = match answer {
+            Ok(text) => (How::Answered, text),
+            Err(refusal) => (How::Failed(refusal.message), String::new()),
+        };
+        Self {
+            how,
+            text,
+            started_at,
+            ended_at: clock::now_ms(),
+            session_id: String::new(),
+            model: "gateway/command".to_owned(),
+            usage: (0, 0),
+        }
+    }
 }
 
 impl Run {
@@ -136,6 +178,16 @@ impl Run {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The place of the last record of it that was told of.
+    pub(crate) fn told(&self) -> u64 {
+        self.told.load(Ordering::Relaxed)
+    }
+
+    /// Notes up to which place its records were told of.
+    pub(crate) fn tells(&self, place: u64) {
+        self.told.store(place, Ordering::Relaxed);
+    }
+
     /// Adds to what was said; an empty text begins a new answer.
     pub(crate) fn says(&self, more: &str) {
         let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,6 +213,30 @@ impl Runs {
         let mut runs: Vec<_> = lock(&self.active).values().filter(|it| it.ask.key == *key).cloned().collect();
         runs.sort_by_key(|it| it.accepted_at);
         runs
+    }
+
+    /// Keys of the sessions with a turn under way.
+    pub(crate) fn sessions(&self) -> HashSet<String> {
+        lock(&self.active).values().map(|it| it.ask.key.as_str().to_owned()).collect()
+    }
+
+    /// Asks for a command by its key: the same key is the same command.
+    ///
+    /// # Errors
+    /// When the key is none.
+    pub(crate) fn claim(&self, run_id: &str) -> Result<Claimed, Refusal> {
+        check_id(run_id)?;
+        if let Some(ended) = self.over(run_id) {
+            return Ok(Claimed::Over(ended));
+        }
+        let is_new = self.active(run_id).is_none() && lock(&self.commands).insert(run_id.to_owned());
+        Ok(if is_new { Claimed::New } else { Claimed::UnderWay })
+    }
+
+    /// A command has been answered.
+    pub(crate) fn answered(&self, run_id: &str, ended: Ended) {
+        self.remember(run_id, Arc::new(ended));
+        lock(&self.commands).remove(run_id);
     }
 
     /// How many are under way.
@@ -195,14 +271,25 @@ impl Runs {
         lock(&self.lanes).entry(key.as_str().to_owned()).or_default().clone()
     }
 
-    fn finish(&self, run: &Run, ended: Ended) {
-        let ended = Arc::new(ended);
+    /// Forgets a lane in which nobody waits: only the map and its last user know it.
+    fn leave(&self, key: &SessionKey) {
+        let mut lanes = lock(&self.lanes);
+        if lanes.get(key.as_str()).is_some_and(|it| Arc::strong_count(it) <= 2) {
+            lanes.remove(key.as_str());
+        }
+    }
+
+    fn remember(&self, run_id: &str, ended: Arc<Ended>) {
         let mut over = lock(&self.over);
-        over.push_back((run.ask.run_id.clone(), ended.clone()));
+        over.push_back((run_id.to_owned(), ended));
         if over.len() > REMEMBERED_RUNS {
             over.pop_front();
         }
-        drop(over);
+    }
+
+    fn finish(&self, run: &Run, ended: Ended) {
+        let ended = Arc::new(ended);
+        self.remember(&run.ask.run_id, ended.clone());
         let is_idle = {
             let mut active = lock(&self.active);
             active.remove(&run.ask.run_id);
@@ -211,13 +298,7 @@ impl Runs {
         if is_idle {
             self.idle.notify_one();
         }
-        let key = run.ask.key.as_str();
-        let mut lanes = lock(&self.lanes);
-        // Only the map and this turn know the lane: nobody waits in it.
-        if lanes.get(key).is_some_and(|it| Arc::strong_count(it) <= 2) {
-            lanes.remove(key);
-        }
-        drop(lanes);
+        self.leave(&run.ask.key);
         run.ended.send_replace(Some(ended));
     }
 }
@@ -245,6 +326,7 @@ impl Gateway {
             text: Mutex::default(),
             was_cut: AtomicBool::new(false),
             extras,
+            told: AtomicU64::new(u64::MAX),
             ask,
         });
         self.runs.received_at.store(accepted_at, Ordering::Relaxed);
@@ -260,9 +342,7 @@ impl Gateway {
     }
 
     fn check(&self, ask: &Ask) -> Result<(), Refusal> {
-        if ask.run_id.is_empty() || ask.run_id.len() > 256 {
-            return Err(Refusal::invalid("idempotencyKey must have 1 to 256 bytes"));
-        }
+        check_id(&ask.run_id)?;
         if ask.message.trim().is_empty() {
             return Err(Refusal::invalid("the message is empty"));
         }
@@ -290,14 +370,33 @@ impl Gateway {
             session_key: key.as_str().to_owned(),
             message: entry.to_message(run.accepted_at),
             accepted_at: run.accepted_at,
+            expected: run.ask.expected.clone(),
         };
         let agent = key.agent().to_owned();
         let stored = self.archive.with(move |store| store.accept_run(&new, &agent)).await;
         stored.map_err(|error| self.store_refusal("the message was not accepted", &error))
     }
 
+    /// Does `work` while no turn runs in a session; those that come meanwhile wait.
+    pub(crate) async fn alone<T>(&self, key: &SessionKey, work: impl Future<Output = T>) -> T {
+        let lane = self.runs.lane(key);
+        let done = {
+            let _alone = lane.lock().await;
+            work.await
+        };
+        self.runs.leave(key);
+        done
+    }
+
     /// A failure of the store, as a caller is told of it; `health` says the same.
-    pub(crate) fn store_refusal(&self, what: &str, error: &store::StoreError) -> Refusal {
+    pub(crate) fn store_refusal(&self, what: &str, error: &StoreError) -> Refusal {
+        match error {
+            StoreError::Moved { .. } | StoreError::LabelTaken { .. } | StoreError::Silenced { .. } => {
+                return Refusal::invalid(error.to_string());
+            }
+            StoreError::InUse { .. } => return Refusal::unavailable(error.to_string()).retryable(),
+            _ => {}
+        }
         let text = format!("{what} by instance {}: {}", self.instance.name, base::text::chain(error));
         if error.is_fault() {
             self.note("store", Some(text.clone()));
@@ -324,6 +423,7 @@ impl Gateway {
             let lane = gateway.runs.lane(&run.ask.key);
             let turn = async {
                 let _alone = lane.lock().await;
+                gateway.tell_changed(&run.ask.key, "start", Some(&run.ask.run_id)).await;
                 driver::drive(&gateway, &run).await
             };
             let ended = tokio::select! {
@@ -333,6 +433,7 @@ impl Gateway {
             };
             gateway.counters.ended(&ended.how);
             gateway.runs.finish(&run, ended);
+            gateway.tell_changed(&run.ask.key, "end", Some(&run.ask.run_id)).await;
             gateway.look_at_sessions().await;
         });
     }
@@ -351,6 +452,13 @@ pub(crate) fn word_of(status: RunStatus) -> &'static str {
         RunStatus::Queued | RunStatus::Running => "in_flight",
         _ => "ok",
     }
+}
+
+fn check_id(run_id: &str) -> Result<(), Refusal> {
+    if run_id.is_empty() || run_id.len() > 256 {
+        return Err(Refusal::invalid("idempotencyKey must have 1 to 256 bytes"));
+    }
+    Ok(())
 }
 
 fn lock<T>(it: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

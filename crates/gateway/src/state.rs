@@ -189,7 +189,12 @@ impl Gateway {
 
     /// Obeys another config from now on. Returns the one before.
     pub(crate) fn obey(&self, force: Force) -> Current {
-        std::mem::replace(&mut *self.force.lock().unwrap_or_else(PoisonError::into_inner), Arc::new(force))
+        let before = std::mem::replace(
+            &mut *self.force.lock().unwrap_or_else(PoisonError::into_inner),
+            Arc::new(force),
+        );
+        self.audience.tell(Name::ChatMetadataChanged, &serde_json::json!({}));
+        before
     }
 
     /// What is not used here because another instance holds it.

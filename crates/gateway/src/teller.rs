@@ -128,6 +128,10 @@ impl<'a> Teller<'a> {
     fn tool_step(&mut self, data: Value) {
         let event = self.agent_event("tool", data);
         self.audience.tell_session(Name::Agent, &event.session_key, &event, Client::wants_tools);
+        let key = &event.session_key;
+        let slow = Name::SessionTool.row().slow;
+        let follows = |it: &Client| it.follows(key) && !(it.wants_tools() && it.hears_of(key));
+        self.audience.tell_those(Name::SessionTool, &event, slow, follows);
     }
 
     fn agent_event(&mut self, stream: &str, data: Value) -> event::Agent {

@@ -29,6 +29,9 @@ pub struct RunParams {
     /// The conversation by key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_key: Option<String>,
+    /// Somebody to talk to, by address: the agent's main conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// The conversation by id; made when it is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
@@ -142,4 +145,10 @@ pub struct WaitReply {
     /// Where it was stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_reason: Option<String>,
+    /// `working` where it ended with an answer, `abandoned` where it was stopped, `blocked` where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness_state: Option<String>,
+    /// `{disposition, text}`: what was said at its end; `visible` or `silent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal_reply: Option<Value>,
 }

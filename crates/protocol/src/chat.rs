@@ -1,9 +1,14 @@
 //! `chat.*`: a conversation, as pages, terminals and nodes see it.
 
+mod more;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::sessions::Row;
 use crate::{Method, Scope};
+
+pub use more::*;
 
 /// `chat.send`: put a message into a session and start a turn. Acknowledged once the message is on disk.
 pub enum Send {}
@@ -16,7 +21,7 @@ impl Method for Send {
 }
 
 /// `params` of `chat.send`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SendParams {
     /// `main` or a canonical key.
@@ -31,6 +36,32 @@ pub struct SendParams {
     /// Must be empty here: files come in with a later version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Value>,
+    /// What becomes of a turn under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_mode: Option<QueueMode>,
+    /// Whether a message that looks like a command goes to the model.
+    #[serde(default)]
+    pub suppress_command_interpretation: bool,
+    /// The transcript's id that the caller knows; with another one the message is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// The id of the last message that the caller knows; with another one the message is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_leaf_entry_id: Option<String>,
+}
+
+/// What becomes of a turn under way when something else is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueMode {
+    /// It goes on; the message has its turn after it. So it is where nothing is named.
+    Followup,
+    /// It is stopped, and those that wait too; the message has its turn at once.
+    Interrupt,
+    /// Refused here: the message would have to get into the turn under way.
+    Steer,
+    /// Refused here: messages that wait would have to become one.
+    Collect,
 }
 
 /// `payload` of `chat.send`: one of three shapes.
@@ -92,15 +123,36 @@ impl Method for History {
     type Reply = HistoryReply;
 }
 
-/// `params` of `chat.history`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// `params` of `chat.history`, and of `chat.startup`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryParams {
     /// `main` or a canonical key.
     pub session_key: String,
+    /// The agent of a key that names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
     /// 1 to 1000; 200 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// How many of the newest to leave out. While messages come in, `cursor` is the safer way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<usize>,
+    /// Only messages before this place: `nextCursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Only messages up to this one, by its id, and that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// The most bytes of all messages, at least 1024; the oldest are left out. 6 MiB when absent, and at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<usize>,
+    /// The most characters of each text of a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_chars: Option<usize>,
+    /// The transcript's id that the caller knows; where it is another one, there is nothing to show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
 }
 
 /// `payload` of `chat.history`.
@@ -116,11 +168,35 @@ pub struct HistoryReply {
     pub messages: Vec<Value>,
     /// Whether older ones were left out.
     pub has_more: bool,
+    /// The `offset` of the page before this one.
+    pub next_offset: Option<u64>,
+    /// The `cursor` of the page before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
     /// All of them.
     pub total_messages: u64,
-    /// The run that is under way, with its text so far: `{runId, text, startedAt}`.
+    /// Messages that wait for their turn: they are not among the others yet.
+    pub pending_inputs: PendingInputs,
+    /// `{modelProvider, model, contextTokens}`.
+    pub defaults: Value,
+    /// The conversation as `sessions.list` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_info: Option<Row>,
+    /// What was said of how much the model is to think.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking_level: Option<Value>,
+    /// The run that is under way, with its text so far: `{runId, text, startedAt, events}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight_run: Option<Value>,
+}
+
+/// Messages that wait for their turn.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct PendingInputs {
+    /// `{runId, text, acceptedAt}`, the oldest first.
+    pub items: Vec<Value>,
+    /// How many.
+    pub total: usize,
 }
 
 /// A message of the assistant with one text, as events and transcripts carry it.

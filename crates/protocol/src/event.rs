@@ -32,6 +32,14 @@ pub enum Name {
     NodeInvokeRequest,
     /// Nobody waits for that any longer.
     NodeInvokeCancel,
+    /// What can be chosen in a conversation changed.
+    ChatMetadataChanged,
+    /// A conversation changed, as lists show it.
+    SessionsChanged,
+    /// Something was said, as the transcript has it.
+    SessionMessage,
+    /// A tool's step, for those who follow the conversation without taking the run's own steps.
+    SessionTool,
 }
 
 /// How a slow client is treated.
@@ -96,6 +104,10 @@ impl Name {
         row(Name::NodePairResolved, "node.pair.resolved", Hears::With(Scope::Pairing), WhenSlow::Close),
         row(Name::NodeInvokeRequest, "node.invoke.request", Hears::OneAlone, WhenSlow::Close),
         row(Name::NodeInvokeCancel, "node.invoke.cancel", Hears::OneAlone, WhenSlow::Close),
+        row(Name::ChatMetadataChanged, "chat.metadata.changed", Hears::With(Scope::Read), WhenSlow::Skip),
+        row(Name::SessionsChanged, "sessions.changed", Hears::With(Scope::Read), WhenSlow::Skip),
+        row(Name::SessionMessage, "session.message", Hears::With(Scope::Read), WhenSlow::Close),
+        row(Name::SessionTool, "session.tool", Hears::With(Scope::Read), WhenSlow::Skip),
     ];
 
     /// The name on the wire.
@@ -147,6 +159,48 @@ pub struct Chat {
     /// With `error`: provider, model, HTTP status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_detail: Option<Value>,
+}
+
+/// `sessions.changed`: a conversation, as lists show it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionsChanged {
+    /// Canonical.
+    pub session_key: String,
+    /// The agent that answers.
+    pub agent_id: String,
+    /// `create`, `patch`, `new`, `reset`, `delete`, `compact`, `message`, `start` or `end`.
+    pub reason: String,
+    /// With `start` and `end`: the same word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// With `start` and `end`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Unix milliseconds.
+    pub ts: u64,
+    /// As it is now; absent where it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<crate::sessions::Row>,
+}
+
+/// `session.message`: something was said.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionMessage {
+    /// Canonical.
+    pub session_key: String,
+    /// The agent that answers.
+    pub agent_id: String,
+    /// As `chat.history` has it.
+    pub message: Value,
+    /// Its id.
+    pub message_id: String,
+    /// Its place in the transcript.
+    pub message_seq: u64,
+    /// The conversation as it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<crate::sessions::Row>,
 }
 
 /// How far a turn is, as a conversation shows it.

@@ -20,6 +20,7 @@ pub mod reload;
 pub mod role;
 pub mod scope;
 pub mod sessions;
+pub mod usage;
 pub mod wizard;
 
 use serde::Serialize;

@@ -1,9 +1,15 @@
 //! `sessions.*`: the conversations of an instance.
 
+mod change;
+mod read;
+
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{Method, Scope};
+
+pub use change::*;
+pub use read::*;
 
 /// `sessions.list`: newest first.
 pub enum List {}
@@ -31,12 +37,75 @@ pub struct ListParams {
     /// Only those of this agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
-    /// Only those whose key or label holds this text.
+    /// Only those whose key, label or last message holds this text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<String>,
     /// Whether rows carry the last message.
     #[serde(default)]
     pub include_last_message: bool,
+    /// Whether rows carry a title made of the first message.
+    #[serde(default)]
+    pub include_derived_titles: bool,
+    /// Only those with this label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Only those that this session began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spawned_by: Option<String>,
+    /// Only those of this category.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Only those that are put away (true), only the others (false, and when absent), or `all`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<Archived>,
+    /// Only those that are pinned, or only the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<bool>,
+    /// Only those with a turn under way.
+    #[serde(default)]
+    pub active_only: bool,
+    /// Without those of sub-agents.
+    #[serde(default)]
+    pub exclude_subagents: bool,
+    /// Without those of scheduled jobs.
+    #[serde(default)]
+    pub exclude_cron: bool,
+    /// `updated` (when absent), `created` or `name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort_by: Option<SortBy>,
+}
+
+/// Which of the conversations that are put away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Archived {
+    /// Only those, or only the others.
+    Are(bool),
+    /// Both.
+    Any(All),
+}
+
+/// The word for both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum All {
+    /// `all`.
+    All,
+}
+
+/// In which order conversations are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SortBy {
+    /// The last updated first.
+    #[serde(alias = "updatedAt", alias = "activity", alias = "recent")]
+    Updated,
+    /// The last made first.
+    #[serde(alias = "createdAt")]
+    Created,
+    /// By label, or key where there is none.
+    #[serde(alias = "label")]
+    Name,
 }
 
 /// `payload` of `sessions.list`.
@@ -51,6 +120,9 @@ pub struct ListReply {
     pub count: usize,
     /// Rows there are.
     pub total_count: u64,
+    /// The most rows that this reply could have.
+    #[serde(default)]
+    pub limit_applied: usize,
     /// Whether there are more.
     pub has_more: bool,
     /// Where the next page begins.
@@ -96,7 +168,40 @@ pub struct Row {
     pub model_provider: String,
     /// The model.
     pub model: String,
+    /// The most tokens that the model takes in.
+    #[serde(default)]
+    pub context_tokens: usize,
+    /// Messages in the transcript.
+    #[serde(default)]
+    pub message_count: u64,
     /// Where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_message_preview: Option<String>,
+    /// Where it was asked for: the start of the first message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived_title: Option<String>,
+    /// The session that began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spawned_by: Option<String>,
+    /// Whether it is put away.
+    #[serde(default)]
+    pub archived: bool,
+    /// Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived_at: Option<u64>,
+    /// Whether it is pinned.
+    #[serde(default)]
+    pub pinned: bool,
+    /// Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_at: Option<u64>,
+    /// Whether a person marked it as not read.
+    #[serde(default)]
+    pub unread: bool,
+    /// Changes with each reset and each compaction.
+    #[serde(default)]
+    pub lifecycle_revision: String,
+    /// What else was said of it with `sessions.patch`.
+    #[serde(flatten)]
+    pub traits: Map<String, Value>,
 }

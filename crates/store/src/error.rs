@@ -97,6 +97,36 @@ pub enum StoreError {
         /// The id.
         session_id: String,
     },
+    /// Another conversation has this label.
+    #[error("label already in use: {label} (by {key})")]
+    LabelTaken {
+        /// The label.
+        label: String,
+        /// The conversation that has it.
+        key: String,
+    },
+    /// The conversation is not as the caller expected it.
+    #[error("session {key} changed meanwhile: {what} is {}", found.as_deref().unwrap_or("another"))]
+    Moved {
+        /// The key.
+        key: String,
+        /// What is another.
+        what: &'static str,
+        /// What it is.
+        found: Option<String>,
+    },
+    /// A turn of the conversation is under way.
+    #[error("a turn of session {key} is under way; stop it, or try again")]
+    InUse {
+        /// The key.
+        key: String,
+    },
+    /// A person has forbidden that anything is said in the conversation.
+    #[error("send blocked by session policy (session {key}); sessions.patch with sendPolicy allows it again")]
+    Silenced {
+        /// The key.
+        key: String,
+    },
     /// A conversation was to be taken over, and could not be read to its end where it is.
     #[error("the conversation {key} could not be read where it comes from")]
     Source {
@@ -143,6 +173,10 @@ impl StoreError {
         match self {
             Self::NoSuchSession { .. }
             | Self::SessionIdTaken { .. }
+            | Self::LabelTaken { .. }
+            | Self::Moved { .. }
+            | Self::InUse { .. }
+            | Self::Silenced { .. }
             | Self::Source { .. }
             | Self::NoSuchRun { .. }
             | Self::NotQueued { .. }

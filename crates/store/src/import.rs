@@ -76,7 +76,7 @@ pub enum ImportOutcome {
 enum Present {
     Nothing,
     /// The key is here, with another conversation that nobody used here.
-    Other(Session),
+    Other(Box<Session>),
     Same(i64),
     Continued,
 }
@@ -135,14 +135,16 @@ fn present(transaction: &Transaction<'_>, session: &NewSession) -> rusqlite::Res
     // An earlier transcript of this very key: it was reset here after it had come over.
     let earlier = "SELECT 1 FROM transcripts WHERE session_id = ?1 AND session_key = ?2";
     let was_reset = transaction.prepare_cached(earlier)?.exists([&session.session_id, &session.key])?;
-    Ok(if was_reset { Present::Continued } else { Present::Other(found) })
+    Ok(if was_reset { Present::Continued } else { Present::Other(Box::new(found)) })
 }
 
 /// Whether a run of this gateway has put anything into the transcript, or is about to.
 fn is_used_here(connection: &Connection, transcript: i64, key: &str) -> rusqlite::Result<bool> {
     let spoken = "SELECT 1 FROM records WHERE transcript = ?1 AND run_id IS NOT NULL";
+    let compacted = "SELECT 1 FROM sessions WHERE key = ?1 AND revision > 0";
     let waiting = "SELECT 1 FROM runs WHERE session_key = ?1 AND status IN ('queued', 'running')";
     Ok(connection.prepare_cached(spoken)?.exists([transcript])?
+        || connection.prepare_cached(compacted)?.exists([key])?
         || connection.prepare_cached(waiting)?.exists([key])?)
 }
 

@@ -4,6 +4,7 @@
 //! returned survives a crash and a power cut, and a call that failed has changed nothing.
 
 mod beside;
+mod change;
 mod error;
 mod import;
 mod migrate;
@@ -13,17 +14,20 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 mod transcripts;
+mod usage;
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
 pub use beside::{copy_to, count_sessions, examine};
+pub use change::{Compacted, Cut, SessionPatch};
 pub use error::StoreError;
 pub use import::{ImportOutcome, NewRecord, NewSession};
-pub use runs::{Accepted, NewRun, Run, RunEnd, RunStatus};
-pub use sessions::{Session, SessionPage, SessionQuery};
+pub use runs::{Accepted, Expected, NewRun, Run, RunEnd, RunStatus};
+pub use sessions::{Session, SessionOrder, SessionPage, SessionQuery};
 pub use transcripts::{Record, StoredRecord};
+pub use usage::{Spent, UsageQuery};
 
 /// Name of the database in its folder.
 pub const FILE: &str = "gateway.sqlite";

@@ -9,7 +9,7 @@ pub(crate) const APPLICATION_ID: u32 = 0x4f43_6777;
 pub(crate) const VERSION: u32 = STEPS.len() as u32;
 
 /// Step `n` leads from version `n` to version `n + 1`. A step that was released never changes.
-const STEPS: &[&str] = &[FIRST];
+const STEPS: &[&str] = &[FIRST, SECOND];
 
 /// A session keeps its key for life, and gets a new transcript with every reset. A run's message leaves `runs`
 /// for the transcript when the run starts.
@@ -62,6 +62,38 @@ CREATE TABLE runs (
     message TEXT
 ) STRICT;
 CREATE INDEX runs_unfinished ON runs (number) WHERE status IN ('queued', 'running');
+";
+
+/// What a person says of a session, what each answer cost, and what finds the runs and transcripts of a session.
+const SECOND: &str = "
+ALTER TABLE sessions ADD COLUMN traits TEXT;
+ALTER TABLE sessions ADD COLUMN spawned_by TEXT;
+ALTER TABLE sessions ADD COLUMN archived_at INTEGER;
+ALTER TABLE sessions ADD COLUMN pinned_at INTEGER;
+ALTER TABLE sessions ADD COLUMN unread INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX sessions_by_label ON sessions (label) WHERE label IS NOT NULL;
+CREATE INDEX transcripts_by_session ON transcripts (session_key);
+CREATE INDEX runs_by_session ON runs (session_key);
+
+CREATE TABLE usage (
+    number INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    session_key TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    input INTEGER NOT NULL,
+    output INTEGER NOT NULL
+) STRICT;
+CREATE INDEX usage_by_time ON usage (at);
+INSERT INTO usage (at, session_key, provider, model, input, output)
+SELECT r.at, t.session_key, coalesce(r.message ->> '$.provider', ''), coalesce(r.message ->> '$.model', ''),
+       cast(coalesce(r.message ->> '$.usage.input', 0) AS INTEGER),
+       cast(coalesce(r.message ->> '$.usage.output', 0) AS INTEGER)
+FROM records r JOIN transcripts t ON t.number = r.transcript
+WHERE r.role = 'assistant' AND r.run_id IS NOT NULL AND json_valid(r.message)
+  AND json_type(r.message, '$.usage') = 'object'
+ORDER BY r.number;
 ";
 
 /// Brings the schema to [`VERSION`], all steps in one transaction. True when there was anything to do.

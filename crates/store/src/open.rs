@@ -26,7 +26,7 @@ const APPLICATION_ID_AT: usize = 68;
 /// Only one gateway writes, so that waiting is for a reader such as a backup.
 const BUSY: Duration = Duration::from_millis(500);
 /// How many statements stay prepared; there are fewer.
-const STATEMENTS: usize = 32;
+const STATEMENTS: usize = 48;
 
 /// Settings of every connection. FULL: a message that was acknowledged must survive a power cut. The cache is
 /// small (KiB when negative), since an idle gateway keeps it; the log is cut back to 1 MiB after it has grown.

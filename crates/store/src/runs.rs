@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::sessions::{self, execute, signed, unsigned};
 use crate::transcripts::{self, append_to};
-use crate::{Record, Store, StoreError, StoredRecord};
+use crate::{Record, Session, Store, StoreError, StoredRecord};
 
 /// How much of the conversation a run is given, in records.
 const CONTEXT: usize = 400;
@@ -27,6 +27,19 @@ pub struct NewRun {
     pub message: Value,
     /// When it was accepted, in Unix milliseconds.
     pub accepted_at: u64,
+    /// What must be so of the session, or the run is not accepted.
+    pub expected: Expected,
+}
+
+/// What must be so of a session before it is changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Expected {
+    /// The id of its transcript.
+    pub session_id: Option<String>,
+    /// Its revision.
+    pub revision: Option<u64>,
+    /// The id of its last record.
+    pub last_record: Option<String>,
 }
 
 /// What became of a request for a run.
@@ -96,10 +109,16 @@ impl Store {
     /// transcript, whatever happens.
     ///
     /// # Errors
-    /// When the database cannot be written.
+    /// [`StoreError::Moved`] when the session is not as expected, [`StoreError::Silenced`] when it takes no messages,
+    /// or when the database cannot be written.
     pub fn accept_run(&mut self, run: &NewRun, agent_id: &str) -> Result<Accepted, StoreError> {
         if let Some(known) = self.run(&run.run_id)? {
             return Ok(Accepted::Known(known));
+        }
+        let session = self.session(&run.session_key)?;
+        self.check_expected(&run.session_key, session.as_ref(), &run.expected)?;
+        if session.as_ref().is_some_and(is_silenced) {
+            return Err(StoreError::Silenced { key: run.session_key.clone() });
         }
         let failed = self.failed("accept a message");
         let at = signed(run.accepted_at);
@@ -107,8 +126,11 @@ impl Store {
         let insert = "
             INSERT INTO runs (run_id, session_key, status, accepted_at, message)
             VALUES (?1, ?2, 'queued', ?3, ?4)";
+        // Who speaks in a conversation that was put away takes it out again.
+        let take_out = "UPDATE sessions SET archived_at = NULL WHERE key = ?1 AND archived_at IS NOT NULL";
         sessions::ensure(&transaction, &run.session_key, agent_id, run.accepted_at)
-            .and_then(|()| {
+            .and_then(|()| execute(&transaction, take_out, [&run.session_key]))
+            .and_then(|_| {
                 let message = run.message.to_string();
                 execute(&transaction, insert, params![run.run_id, run.session_key, at, message])
             })
@@ -236,6 +258,12 @@ impl fmt::Display for RunStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
+}
+
+/// Whether a person has forbidden that anything is said in it.
+fn is_silenced(session: &Session) -> bool {
+    let traits = session.traits.as_deref().and_then(|it| serde_json::from_str::<Value>(it).ok());
+    traits.is_some_and(|it| it["sendPolicy"] == "deny")
 }
 
 fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<Run>> {

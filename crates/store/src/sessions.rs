@@ -1,8 +1,8 @@
 //! Sessions: a conversation by its key, and what a list of conversations shows of it.
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params};
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, transcripts};
 
 /// How many sessions a page has unless asked otherwise.
 const PAGE: usize = 100;
@@ -10,7 +10,8 @@ const PAGE: usize = 100;
 /// The columns of [`Session`], in the order in which [`read`] takes them.
 const SELECT: &str = "
 SELECT s.key, t.session_id, s.agent_id, s.label, s.model, s.created_at, s.updated_at, s.input_tokens,
-       s.output_tokens, s.message_count, s.aborted_last_run, s.last_message
+       s.output_tokens, s.message_count, s.aborted_last_run, s.last_message, s.traits, s.spawned_by,
+       s.archived_at, s.pinned_at, s.unread, s.revision
 FROM sessions s JOIN transcripts t ON t.number = s.transcript";
 
 /// Which sessions a query means.
@@ -18,7 +19,14 @@ const MATCHING: &str = "
 WHERE (:agent IS NULL OR s.agent_id = :agent)
   AND (:since IS NULL OR s.updated_at >= :since)
   AND (:search IS NULL OR s.key LIKE :search ESCAPE '\\' OR s.label LIKE :search ESCAPE '\\'
-       OR s.last_message LIKE :search ESCAPE '\\')";
+       OR s.last_message LIKE :search ESCAPE '\\')
+  AND (:label IS NULL OR s.label = :label)
+  AND (:spawned_by IS NULL OR s.spawned_by = :spawned_by)
+  AND (:category IS NULL OR s.traits ->> '$.category' = :category)
+  AND (:archived IS NULL OR (s.archived_at IS NOT NULL) = :archived)
+  AND (:pinned IS NULL OR (s.pinned_at IS NOT NULL) = :pinned)
+  AND (NOT :no_subagents OR s.key NOT LIKE 'agent:%:subagent:%')
+  AND (NOT :no_cron OR s.key NOT LIKE 'agent:%:cron:%')";
 
 /// A conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +55,20 @@ pub struct Session {
     pub aborted_last_run: bool,
     /// The text of the last record that has any, cut to 200 bytes.
     pub last_message: Option<String>,
+    /// What else was said of it, as a JSON object.
+    pub traits: Option<String>,
+    /// The key of the session that began it.
+    pub spawned_by: Option<String>,
+    /// When it was put away, in Unix milliseconds.
+    pub archived_at: Option<u64>,
+    /// When it was pinned, in Unix milliseconds.
+    pub pinned_at: Option<u64>,
+    /// Whether a person marked it as not read.
+    pub unread: bool,
+    /// Raised with each reset and each compaction.
+    pub revision: u64,
+    /// The start of the first thing a person said in it, where it was asked for.
+    pub first_message: Option<String>,
 }
 
 /// Which sessions to list.
@@ -62,6 +84,36 @@ pub struct SessionQuery {
     pub search: Option<String>,
     /// Only those in which anything happened since this time, in Unix milliseconds.
     pub active_since: Option<u64>,
+    /// Only those with this label.
+    pub label: Option<String>,
+    /// Only those that the session of this key began.
+    pub spawned_by: Option<String>,
+    /// Only those of this category.
+    pub category: Option<String>,
+    /// Only those that are put away, or only the others.
+    pub archived: Option<bool>,
+    /// Only those that are pinned, or only the others.
+    pub pinned: Option<bool>,
+    /// Without the sub-agents' own.
+    pub no_subagents: bool,
+    /// Without those of scheduled jobs.
+    pub no_cron: bool,
+    /// In which order.
+    pub order: SessionOrder,
+    /// With [`Session::first_message`].
+    pub first_messages: bool,
+}
+
+/// In which order sessions are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SessionOrder {
+    /// The last updated first.
+    #[default]
+    Updated,
+    /// The last made first.
+    Created,
+    /// By label, or key where there is none.
+    Name,
 }
 
 /// Some of the sessions that a query means.
@@ -75,7 +127,22 @@ pub struct SessionPage {
 
 impl Default for SessionQuery {
     fn default() -> Self {
-        Self { limit: PAGE, offset: 0, agent_id: None, search: None, active_since: None }
+        Self {
+            limit: PAGE,
+            offset: 0,
+            agent_id: None,
+            search: None,
+            active_since: None,
+            label: None,
+            spawned_by: None,
+            category: None,
+            archived: None,
+            pinned: None,
+            no_subagents: false,
+            no_cron: false,
+            order: SessionOrder::default(),
+            first_messages: false,
+        }
     }
 }
 
@@ -86,6 +153,17 @@ impl Store {
     /// When the database cannot be read.
     pub fn session(&self, key: &str) -> Result<Option<Session>, StoreError> {
         by_key(&self.connection, key).map_err(self.failed("read a session"))
+    }
+
+    /// The session of a key, with the start of the first thing that a person said in it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn session_with_title(&self, key: &str) -> Result<Option<Session>, StoreError> {
+        let Some(mut session) = self.session(key)? else { return Ok(None) };
+        session.first_message =
+            first_message(&self.connection, key).map_err(self.failed("read a session"))?;
+        Ok(Some(session))
     }
 
     /// The session whose present transcript has this id.
@@ -145,7 +223,8 @@ impl Store {
         let transcript = new_transcript(&transaction, key, None, at).map_err(&failed)?;
         let reset = "
             UPDATE sessions SET transcript = ?2, updated_at = max(updated_at, ?3), input_tokens = 0,
-                output_tokens = 0, message_count = 0, aborted_last_run = 0, last_message = NULL
+                output_tokens = 0, message_count = 0, aborted_last_run = 0, last_message = NULL,
+                revision = revision + 1
             WHERE key = ?1";
         let n = execute(&transaction, reset, params![key, transcript, signed(at)]).map_err(&failed)?;
         if n == 0 {
@@ -183,33 +262,63 @@ impl Store {
         count().map_err(self.failed("count the sessions"))
     }
 
-    fn known_session(&self, key: &str) -> Result<Session, StoreError> {
+    pub(crate) fn known_session(&self, key: &str) -> Result<Session, StoreError> {
         self.session(key)?.ok_or_else(|| StoreError::NoSuchSession { key: key.to_owned() })
     }
 
     fn page(&self, query: &SessionQuery) -> rusqlite::Result<SessionPage> {
         let search = query.search.as_deref().filter(|it| !it.is_empty()).map(pattern);
         let since = query.active_since.map(signed);
-        let mut statement = self.connection.prepare_cached(&format!(
-            "{SELECT} {MATCHING} ORDER BY s.updated_at DESC, s.rowid DESC LIMIT :limit OFFSET :offset"
-        ))?;
+        let order = match query.order {
+            SessionOrder::Updated => "s.updated_at DESC, s.rowid DESC",
+            SessionOrder::Created => "s.created_at DESC, s.rowid DESC",
+            SessionOrder::Name => "coalesce(s.label, s.key) COLLATE NOCASE, s.key",
+        };
+        let filter: [(&str, &dyn ToSql); 10] = [
+            (":agent", &query.agent_id),
+            (":since", &since),
+            (":search", &search),
+            (":label", &query.label),
+            (":spawned_by", &query.spawned_by),
+            (":category", &query.category),
+            (":archived", &query.archived),
+            (":pinned", &query.pinned),
+            (":no_subagents", &query.no_subagents),
+            (":no_cron", &query.no_cron),
+        ];
         let (limit, offset) = (signed(query.limit as u64), signed(query.offset as u64));
-        let rows = statement.query_map(
-            named_params! {
-                ":agent": query.agent_id, ":since": since, ":search": search, ":limit": limit, ":offset": offset,
-            },
-            read,
-        )?;
-        let sessions = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut page: Vec<(&str, &dyn ToSql)> = filter.to_vec();
+        page.extend([(":limit", &limit as &dyn ToSql), (":offset", &offset)]);
+        let sql = format!("{SELECT} {MATCHING} ORDER BY {order} LIMIT :limit OFFSET :offset");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(&page[..], read)?;
+        let mut sessions = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        if query.first_messages {
+            for it in &mut sessions {
+                it.first_message = first_message(&self.connection, &it.key)?;
+            }
+        }
+        // A page that is not full says itself where the end is.
+        if sessions.len() < query.limit && (!sessions.is_empty() || query.offset == 0) {
+            let total = (query.offset + sessions.len()) as u64;
+            return Ok(SessionPage { sessions, total });
+        }
         let total = self
             .connection
             .prepare_cached(&format!("SELECT count(*) FROM sessions s {MATCHING}"))?
-            .query_row(
-            named_params! {":agent": query.agent_id, ":since": since, ":search": search},
-            |row| unsigned(row, 0),
-        )?;
+            .query_row(&filter[..], |row| unsigned(row, 0))?;
         Ok(SessionPage { sessions, total })
     }
+}
+
+/// The start of the first thing that a person said in a session.
+fn first_message(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+    let sql = "
+        SELECT r.message FROM records r JOIN sessions s ON s.transcript = r.transcript
+        WHERE s.key = ?1 AND r.role = 'user' ORDER BY r.seq LIMIT 1";
+    let found =
+        connection.prepare_cached(sql)?.query_row([key], |row| transcripts::json(row, 0)).optional()?;
+    Ok(found.and_then(|it| transcripts::preview(&it)))
 }
 
 /// Makes a session and its first transcript, unless there is one.
@@ -233,6 +342,11 @@ pub(crate) fn signed(number: u64) -> i64 {
 /// A column that only ever holds counts and times.
 pub(crate) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|it| u64::try_from(it).unwrap_or_default())
+}
+
+/// A column that holds a time, or nothing.
+pub(crate) fn optional(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    row.get::<_, Option<i64>>(column).map(|it| it.and_then(|it| u64::try_from(it).ok()))
 }
 
 /// Runs a statement that is kept prepared; the number of rows it changed.
@@ -309,5 +423,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Session> {
         message_count: unsigned(row, 9)?,
         aborted_last_run: row.get(10)?,
         last_message: row.get(11)?,
+        traits: row.get(12)?,
+        spawned_by: row.get(13)?,
+        archived_at: optional(row, 14)?,
+        pinned_at: optional(row, 15)?,
+        unread: row.get(16)?,
+        revision: unsigned(row, 17)?,
+        first_message: None,
     })
 }

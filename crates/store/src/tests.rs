@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::migrate::{APPLICATION_ID, VERSION};
-use crate::{Accepted, FILE, NewRun, Record, RunEnd, RunStatus, SessionQuery, Store, StoreError};
+use crate::{Accepted, Expected, FILE, NewRun, Record, RunEnd, RunStatus, SessionQuery, Store, StoreError};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
@@ -25,7 +25,13 @@ fn said(text: &str, at: u64) -> Record {
 
 fn asked(run_id: &str, key: &str, text: &str) -> NewRun {
     let message = json!({"role": "user", "content": text});
-    NewRun { run_id: run_id.into(), session_key: key.into(), message, accepted_at: 1000 }
+    NewRun {
+        run_id: run_id.into(),
+        session_key: key.into(),
+        message,
+        accepted_at: 1000,
+        expected: Expected::default(),
+    }
 }
 
 fn ended(status: RunStatus, records: Vec<Record>) -> RunEnd {
@@ -306,7 +312,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
     refused(&file_after("")[..60], "does not begin like an SQLite database");
     refused(&file_after("PRAGMA application_id = 0"), "is no database of this program");
     refused(&file_after("PRAGMA application_id = 252006674"), "0x0f055112");
-    refused(&file_after("PRAGMA user_version = 99"), "newer version (schema 99, this version knows up to 1)");
+    refused(&file_after("PRAGMA user_version = 99"), "newer version (schema 99, this version knows up to 2)");
 }
 
 #[test]
@@ -315,9 +321,9 @@ fn a_newer_version_is_refused_also_when_only_the_log_says_so() {
     drop(open(folder.path()));
     let path = folder.path().join(FILE);
     let other = Connection::open(&path).expect("the file");
-    other.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 2;").expect("changed");
+    other.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 3;").expect("changed");
     let before = fs::read(&path).expect("read");
-    assert!(matches!(Store::open(folder.path()), Err(StoreError::Newer { found: 2, known: VERSION, .. })));
+    assert!(matches!(Store::open(folder.path()), Err(StoreError::Newer { found: 3, known: VERSION, .. })));
     assert_eq!(fs::read(&path).expect("read"), before);
 }
 

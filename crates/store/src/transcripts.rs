@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde_json::Value;
 
 use crate::sessions::{execute, signed, unsigned};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, usage};
 
 /// The longest preview of a message, in bytes.
 const PREVIEW: usize = 200;
@@ -39,6 +39,16 @@ pub struct StoredRecord {
 }
 
 impl Store {
+    /// Appends one record to a session's transcript, and says how it is kept.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchSession`], or when the database cannot be written.
+    pub fn append_one(&mut self, session_key: &str, record: &Record) -> Result<StoredRecord, StoreError> {
+        self.append(session_key, None, std::slice::from_ref(record))?;
+        let mut last = self.history(session_key, 1)?;
+        last.pop().ok_or_else(|| StoreError::NoSuchSession { key: session_key.to_owned() })
+    }
+
     /// Appends records to a session's transcript, all or none.
     ///
     /// # Errors
@@ -70,6 +80,77 @@ impl Store {
         read().map_err(self.failed("read a transcript"))
     }
 
+    /// A page of a session's records, the oldest of them first: the newest `limit` of those that come before the
+    /// place `before`, or of all.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn records_before(
+        &self,
+        session_key: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        let sql = "
+            SELECT r.seq, r.id, r.run_id, r.role, r.message, r.at
+            FROM records r JOIN sessions s ON s.transcript = r.transcript
+            WHERE s.key = ?1 AND r.seq < ?2 ORDER BY r.seq DESC LIMIT ?3";
+        let before = before.map_or(i64::MAX, signed);
+        let mut records = self.records(sql, params![session_key, before, signed(limit as u64)])?;
+        records.reverse();
+        Ok(records)
+    }
+
+    /// The records of a session after the place `after`, the oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn records_after(
+        &self,
+        session_key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        let sql = "
+            SELECT r.seq, r.id, r.run_id, r.role, r.message, r.at
+            FROM records r JOIN sessions s ON s.transcript = r.transcript
+            WHERE s.key = ?1 AND r.seq > ?2 ORDER BY r.seq LIMIT ?3";
+        self.records(sql, params![session_key, signed(after), signed(limit as u64)])
+    }
+
+    /// One record of a session by its id.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn record(&self, session_key: &str, id: &str) -> Result<Option<StoredRecord>, StoreError> {
+        let sql = "
+            SELECT r.seq, r.id, r.run_id, r.role, r.message, r.at
+            FROM records r JOIN sessions s ON s.transcript = r.transcript
+            WHERE s.key = ?1 AND r.id = ?2 LIMIT 1";
+        Ok(self.records(sql, params![session_key, id])?.pop())
+    }
+
+    /// The place of the last record of a session; 0 where there is none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn last_place(&self, session_key: &str) -> Result<u64, StoreError> {
+        let sql = "
+            SELECT coalesce(max(r.seq), 0) FROM records r JOIN sessions s ON s.transcript = r.transcript
+            WHERE s.key = ?1";
+        let last = || self.connection.prepare_cached(sql)?.query_row([session_key], |row| unsigned(row, 0));
+        last().map_err(self.failed("read a transcript"))
+    }
+
+    fn records(&self, sql: &str, values: impl rusqlite::Params) -> Result<Vec<StoredRecord>, StoreError> {
+        let rows = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let rows = statement.query_map(values, read)?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        rows().map_err(self.failed("read a transcript"))
+    }
+
     /// How many records a session has; 0 for an unknown one.
     ///
     /// # Errors
@@ -99,6 +180,9 @@ pub(crate) fn append_to(
         INSERT INTO records (transcript, seq, id, run_id, role, at, message)
         VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM records WHERE transcript = ?1), ?2, ?3, ?4, ?5, ?6)";
     for record in records {
+        if record.role == "assistant" {
+            usage::note(transaction, transcript, record)?;
+        }
         let id = uuid::Uuid::new_v4().to_string();
         let message = record.message.to_string();
         execute(

@@ -56,7 +56,8 @@ pub(crate) fn run(app: &App, args: &AgentArgs) -> Result<ExitCode, Failure> {
     let params = RunParams {
         message: args.message.clone(),
         idempotency_key: uuid::Uuid::new_v4().to_string(),
-        agent_id: args.agent.clone(),
+        // Without a conversation it is the agent's main one; the gateway alone would begin another.
+        agent_id: args.agent.clone().or_else(|| args.session_id.is_none().then(|| "main".to_owned())),
         session_id: args.session_id.clone(),
         timeout: Some(args.timeout),
         ..RunParams::default()

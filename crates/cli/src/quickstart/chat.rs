@@ -67,7 +67,8 @@ fn greet(app: &App, client: &mut Client, member: &Member) -> Result<(), NoAnswer
     }
     app.printer
         .line(&app.printer.paint(Tone::Faint, "/help shows the commands; Ctrl-C stops both gateways."));
-    let params = HistoryParams { session_key: SESSION.to_owned(), limit: Some(SHOWN) };
+    let params =
+        HistoryParams { session_key: SESSION.to_owned(), limit: Some(SHOWN), ..HistoryParams::default() };
     let history = client.call::<History>(&params)?;
     if history.total_messages > 0 {
         let text = format!("\nThe conversation goes on ({} messages so far):", history.total_messages);
@@ -101,6 +102,7 @@ fn ask(app: &App, client: &mut Client, text: &str) -> Result<(), NoAnswer> {
         idempotency_key: run_id.clone(),
         timeout_ms: None,
         attachments: Vec::new(),
+        ..SendParams::default()
     };
     match client.call::<Send>(&params) {
         Ok(SendReply::Run { .. }) => {}

@@ -152,7 +152,7 @@ async fn start_wake(asked: &Asked, wake: Wake, name: Option<String>) -> Result<V
     };
     let run_id = format!("hook-{}", Uuid::new_v4());
     let (message, extra) = from_outside(name.as_deref().unwrap_or("wake"), said);
-    let ask = Ask { run_id: run_id.clone(), key, message, limit: None, extra: Some(extra) };
+    let ask = Ask { extra: Some(extra), ..Ask::new(run_id.clone(), key, message) };
     asked.gateway().accept(ask).await?;
     info!(run = run_id, "a hook woke the agent");
     Ok(json!({"ok": true, "mode": "now", "eventOutcome": "queued", "runId": run_id}))
@@ -175,7 +175,7 @@ async fn start_agent(asked: &Asked, it: Message) -> Result<Value, Refused> {
     let limit = seconds.map(|it| Duration::from_secs_f64(it.min(86_400.0).floor()));
     let name = it.name.as_deref().unwrap_or("Hook");
     let (message, extra) = from_outside(name, &it.message);
-    let ask = Ask { run_id: run_id.clone(), key, message, limit, extra: Some(extra) };
+    let ask = Ask { limit, extra: Some(extra), ..Ask::new(run_id.clone(), key, message) };
     let extras = Extras { model: it.model.clone(), ..Extras::default() };
     let started = gateway.accept_with(ask, extras).await?;
     info!(run = run_id, hook = base::text::line(name, 80), "a hook began a turn");

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use agent::DEFAULT_AGENT;
 use base::clock;
-use protocol::Refusal;
 use protocol::agent::{Payload, RunParams, RunReply, RunResult, WaitParams, WaitReply};
+use protocol::{Refusal, Scope};
 use serde_json::json;
 use tracing::warn;
 
 use super::chat;
 use crate::commands;
 use crate::keys::SessionKey;
-use crate::runs::{Ask, Ended, How, Started};
+use crate::runs::{Ask, Claimed, Ended, How, Started};
 use crate::supervisor::Stage;
 use crate::table::Caller;
 
@@ -24,6 +24,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 pub(super) async fn run(caller: Caller, params: RunParams) -> Result<RunReply, Refusal> {
     let gateway = &caller.gateway;
+    if commands::is_reset(&params.message) {
+        caller.need(Scope::Admin)?;
+    }
     let key = session(&caller, &params).await?;
     let run_id = params.idempotency_key.clone();
     let accepted = |at| RunReply::Accepted {
@@ -34,12 +37,16 @@ pub(super) async fn run(caller: Caller, params: RunParams) -> Result<RunReply, R
     };
     if commands::is_command(&params.message) {
         let reply = accepted(clock::now_ms());
-        answer_command(&caller, key, params);
+        match gateway.runs.claim(&run_id)? {
+            Claimed::New => answer_command(&caller, key, params),
+            Claimed::UnderWay => {}
+            Claimed::Over(ended) => return Ok(ok(&run_id, &ended)),
+        }
         return Ok(reply);
     }
     let limit = params.timeout.filter(|it| *it > 0).map(Duration::from_secs);
     let extra = params.extra_system_prompt;
-    let ask = Ask { run_id: run_id.clone(), key: key.clone(), message: params.message, limit, extra };
+    let ask = Ask { limit, extra, ..Ask::new(run_id.clone(), key.clone(), params.message) };
     let run = match gateway.accept(ask).await? {
         Started::New(run) | Started::UnderWay(run) => run,
         Started::Over(run) => {
@@ -65,13 +72,18 @@ async fn session(caller: &Caller, params: &RunParams) -> Result<SessionKey, Refu
     if let Some(key) = &params.session_key {
         return SessionKey::parse(key, agent);
     }
-    let Some(id) = params.session_id.clone() else { return Ok(SessionKey::main(agent)) };
-    let sound = id.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_' | b'.' | b':'));
-    if id.is_empty() || id.len() > 128 || !sound {
-        return Err(Refusal::invalid(
-            "sessionId: use 1 to 128 letters, digits, \"-\", \"_\", \".\" and \":\"",
-        ));
-    }
+    let id = match &params.session_id {
+        Some(id) if is_sound(id) => id.clone(),
+        Some(_) => {
+            return Err(Refusal::invalid(
+                "sessionId: use 1 to 128 letters, digits, \"-\", \"_\", \".\" and \":\"",
+            ));
+        }
+        None if params.agent_id.is_some() || params.to.is_some() => return Ok(SessionKey::main(agent)),
+        // Nobody was named: a conversation of the run's own.
+        None if is_sound(&params.idempotency_key) => params.idempotency_key.clone(),
+        None => uuid::Uuid::new_v4().to_string(),
+    };
     let gateway = &caller.gateway;
     let key = SessionKey::explicit(agent, &id);
     let (new, owner) = (key.as_str().to_owned(), agent.to_owned());
@@ -84,25 +96,19 @@ async fn session(caller: &Caller, params: &RunParams) -> Result<SessionKey, Refu
     SessionKey::parse(&known, agent)
 }
 
+fn is_sound(id: &str) -> bool {
+    let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_' | b'.' | b':');
+    !id.is_empty() && id.len() <= 128 && id.bytes().all(plain)
+}
+
 /// A command is answered by the gateway, after the acknowledgement like any turn.
 fn answer_command(caller: &Caller, key: SessionKey, params: RunParams) {
     let waiting = caller.clone();
     caller.gateway.supervisor.start(Stage::Work, "a command", |_| async move {
         let at = clock::now_ms();
         let answer = commands::answer(&waiting.gateway, &key, &params.message).await;
-        let (how, text) = match answer.unwrap_or_else(|| Ok(String::new())) {
-            Ok(text) => (How::Answered, text),
-            Err(refusal) => (How::Failed(refusal.message), String::new()),
-        };
-        let ended = Ended {
-            how,
-            text,
-            started_at: at,
-            ended_at: clock::now_ms(),
-            session_id: String::new(),
-            model: "gateway/command".to_owned(),
-            usage: (0, 0),
-        };
+        let ended = Ended::of_command(answer.unwrap_or_else(|| Ok(String::new())), at);
+        waiting.gateway.runs.answered(&params.idempotency_key, ended.clone());
         tell_end(&waiting, &params.idempotency_key, &ended);
     });
 }
@@ -196,14 +202,16 @@ pub(super) async fn wait(caller: Caller, params: WaitParams) -> Result<WaitReply
         ended_at: known.as_ref().and_then(|it| it.ended_at),
         error,
         stop_reason: None,
+        liveness_state: None,
+        terminal_reply: None,
     })
 }
 
 fn waited(run_id: String, ended: &Ended) -> WaitReply {
-    let (status, error, stop_reason) = match &ended.how {
-        How::Answered => ("ok", None, Some("stop".to_owned())),
-        How::Stopped(reason) => ("timeout", None, Some((*reason).to_owned())),
-        How::Failed(words) => ("error", Some(words.clone()), None),
+    let (status, error, stop_reason, liveness) = match &ended.how {
+        How::Answered => ("ok", None, Some("stop".to_owned()), "working"),
+        How::Stopped(reason) => ("timeout", None, Some((*reason).to_owned()), "abandoned"),
+        How::Failed(words) => ("error", Some(words.clone()), None, "blocked"),
     };
     WaitReply {
         run_id,
@@ -211,6 +219,10 @@ fn waited(run_id: String, ended: &Ended) -> WaitReply {
         started_at: Some(ended.started_at),
         ended_at: Some(ended.ended_at),
         error,
+        liveness_state: Some(liveness.to_owned()),
+        terminal_reply: Some(json!({
+            "disposition": if ended.text.is_empty() { "silent" } else { "visible" }, "text": ended.text,
+        })),
         stop_reason,
     }
 }

@@ -1,5 +1,7 @@
 //! `chat.*`.
 
+mod history;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,26 +9,30 @@ use agent::DEFAULT_AGENT;
 use agent::turn::Stop;
 use base::clock;
 use protocol::chat::{
-    AbortParams, AbortReply, HistoryParams, HistoryReply, SendParams, SendReply, assistant_text,
+    AbortParams, AbortReply, HistoryParams, HistoryReply, InjectParams, InjectReply, MetadataParams,
+    MetadataReply, QueueMode, SendParams, SendReply, assistant_text,
 };
 use protocol::event::{self, ChatState, Name};
 use protocol::{Refusal, frame};
 use serde_json::{Value, json};
-use store::StoredRecord;
+use store::{Expected, Record, StoreError};
 
 use crate::commands;
 use crate::keys::SessionKey;
-use crate::runs::{Ask, Started, word_of};
+use crate::limits::MESSAGE_BYTES;
+use crate::runs::{Ask, Claimed, Ended, Started, word_of};
 use crate::state::Gateway;
 use crate::supervisor::Stage;
 use crate::table::Caller;
 
-/// Messages of a reply where the caller names no number.
-const MESSAGES: usize = 200;
-/// The most messages of a reply.
-const MOST_MESSAGES: usize = 1000;
-/// The most bytes of messages of a reply; the oldest go first.
-const MOST_BYTES: usize = 6 * 1024 * 1024;
+pub(super) use history::{history, message, within};
+
+/// The longest label of a message that is put in, in characters.
+const LABEL: usize = 100;
+/// Number and reason of the event of a command's answer, and of a message that was put in.
+const COMMAND: (u64, &str) = (1, "stop");
+/// See [`COMMAND`].
+const INJECTED: (u64, &str) = (0, "injected");
 
 pub(super) async fn send(caller: Caller, params: SendParams) -> Result<SendReply, Refusal> {
     let gateway = &caller.gateway;
@@ -38,18 +44,36 @@ pub(super) async fn send(caller: Caller, params: SendParams) -> Result<SendReply
         return Ok(SendReply::Stopped(stop(gateway, &key, None)?));
     }
     let run_id = params.idempotency_key.clone();
-    if commands::is_command(&params.message) {
-        let (own, id) = (gateway.clone(), run_id.clone());
-        // In a task of its own, so that the acknowledgement goes out before the answer.
-        gateway.supervisor.start(Stage::Work, "a command", |_| async move {
-            if let Some(answer) = commands::answer(&own, &key, &params.message).await {
-                tell_answer(&own, &key, &id, answer);
+    if !params.suppress_command_interpretation && commands::is_command(&params.message) {
+        let status = match gateway.runs.claim(&run_id)? {
+            Claimed::New => {
+                answer_command(gateway, key, run_id.clone(), params.message);
+                "started"
             }
-        });
-        return Ok(SendReply::Run { run_id, status: "started".to_owned() });
+            Claimed::UnderWay => "in_flight",
+            Claimed::Over(_) => "ok",
+        };
+        return Ok(SendReply::Run { run_id, status: status.to_owned() });
+    }
+    match params.queue_mode {
+        None | Some(QueueMode::Followup) => {}
+        // Not for a message that is known already: it would stop itself.
+        Some(QueueMode::Interrupt) if gateway.runs.active(&run_id).is_none() => gateway.stop_session(&key),
+        Some(QueueMode::Interrupt) => {}
+        Some(mode @ (QueueMode::Steer | QueueMode::Collect)) => {
+            let mode = if mode == QueueMode::Steer { "steer" } else { "collect" };
+            let text =
+                format!("queueMode \"{mode}\" is not served by this version; use followup or interrupt");
+            return Err(Refusal::invalid(text));
+        }
     }
     let limit = params.timeout_ms.filter(|it| *it > 0).map(Duration::from_millis);
-    let ask = Ask { run_id: run_id.clone(), key, message: params.message, limit, extra: None };
+    let expected = Expected {
+        session_id: params.session_id,
+        revision: None,
+        last_record: params.expected_leaf_entry_id,
+    };
+    let ask = Ask { limit, expected, ..Ask::new(run_id.clone(), key, params.message) };
     let status = match gateway.accept(ask).await? {
         Started::New(_) => "started",
         Started::UnderWay(_) => "in_flight",
@@ -58,19 +82,33 @@ pub(super) async fn send(caller: Caller, params: SendParams) -> Result<SendReply
     Ok(SendReply::Run { run_id, status: status.to_owned() })
 }
 
-/// A command's answer, as a conversation shows it: one event, and no turn.
-fn tell_answer(gateway: &Gateway, key: &SessionKey, run_id: &str, answer: Result<String, Refusal>) {
-    let text = answer.unwrap_or_else(|refusal| refusal.message);
+/// Answers a command in a task of its own, so that the acknowledgement goes out before the answer.
+fn answer_command(gateway: &Arc<Gateway>, key: SessionKey, run_id: String, message: String) {
+    let own = gateway.clone();
+    gateway.supervisor.start(Stage::Work, "a command", |_| async move {
+        let started_at = clock::now_ms();
+        let answer = commands::answer(&own, &key, &message).await;
+        let answer = answer.unwrap_or_else(|| Ok(String::new()));
+        let text = answer.as_ref().map_or_else(|refusal| refusal.message.clone(), Clone::clone);
+        let ended = Ended::of_command(answer, started_at);
+        own.runs.answered(&run_id, ended);
+        tell_final(&own, &key, &run_id, &text, COMMAND);
+    });
+}
+
+/// What the gateway says by itself, as a conversation shows it: one event, and no turn. Its number and its reason say
+/// which it is.
+fn tell_final(gateway: &Gateway, key: &SessionKey, run_id: &str, text: &str, how: (u64, &str)) {
     let event = event::Chat {
         run_id: run_id.to_owned(),
         session_key: key.as_str().to_owned(),
         agent_id: key.agent().to_owned(),
-        seq: 1,
+        seq: how.0,
         state: ChatState::Final,
         delta_text: None,
         replace: None,
-        message: Some(assistant_text(&text, clock::now_ms())),
-        stop_reason: Some("stop".to_owned()),
+        message: Some(assistant_text(text, clock::now_ms())),
+        stop_reason: Some(how.1.to_owned()),
         error_message: None,
         error_kind: None,
         error_detail: None,
@@ -83,7 +121,7 @@ pub(super) async fn abort(caller: Caller, params: AbortParams) -> Result<AbortRe
     stop(&caller.gateway, &key, params.run_id.as_deref())
 }
 
-fn stop(gateway: &Gateway, key: &SessionKey, run_id: Option<&str>) -> Result<AbortReply, Refusal> {
+pub(super) fn stop(gateway: &Gateway, key: &SessionKey, run_id: Option<&str>) -> Result<AbortReply, Refusal> {
     if let Some(run) = run_id.and_then(|it| gateway.runs.active(it))
         && run.ask.key != *key
     {
@@ -96,49 +134,48 @@ fn stop(gateway: &Gateway, key: &SessionKey, run_id: Option<&str>) -> Result<Abo
     Ok(AbortReply { ok: true, aborted: !run_ids.is_empty(), run_ids })
 }
 
-pub(super) async fn history(caller: Caller, params: HistoryParams) -> Result<HistoryReply, Refusal> {
+pub(super) async fn startup(caller: Caller, params: HistoryParams) -> Result<HistoryReply, Refusal> {
+    history(caller, params).await
+}
+
+pub(super) async fn metadata(caller: Caller, params: MetadataParams) -> Result<MetadataReply, Refusal> {
+    let wanted = protocol::models::ListParams { agent_id: params.agent_id };
+    let models = super::models::list(caller, wanted).await?.models;
+    Ok(MetadataReply { models, commands: commands::known() })
+}
+
+pub(super) async fn inject(caller: Caller, params: InjectParams) -> Result<InjectReply, Refusal> {
     let gateway = &caller.gateway;
     let key = SessionKey::parse(&params.session_key, DEFAULT_AGENT)?;
-    let limit = params.limit.unwrap_or(MESSAGES).clamp(1, MOST_MESSAGES);
+    if params.message.trim().is_empty() || params.message.len() > MESSAGE_BYTES {
+        return Err(Refusal::invalid(format!("the message must have 1 to {MESSAGE_BYTES} bytes")));
+    }
+    if params.label.as_ref().is_some_and(|it| it.chars().count() > LABEL) {
+        return Err(Refusal::invalid(
+            "invalid chat.inject params: at /label: at most 100 characters are allowed",
+        ));
+    }
+    let text = match &params.label {
+        Some(label) => format!("[{label}]\n\n{}", params.message),
+        None => params.message,
+    };
+    let at = clock::now_ms();
+    let mut message = assistant_text(&text, at);
+    message["stopReason"] = json!("injected");
+    let record = Record { role: "assistant".to_owned(), message, at };
     let name = key.as_str().to_owned();
-    let read = gateway.archive.with(move |store| {
-        Ok((store.session(&name)?, store.history(&name, limit)?, store.history_total(&name)?))
-    });
-    let (session, records, total) =
-        read.await.map_err(|error| gateway.store_refusal("the conversation was not read", &error))?;
-    let messages = newest(records);
-    Ok(HistoryReply {
-        session_key: key.as_str().to_owned(),
-        session_id: session.map(|it| it.session_id),
-        has_more: (messages.len() as u64) < total,
-        total_messages: total,
-        messages,
-        in_flight_run: in_flight(gateway, &key),
-    })
-}
-
-/// The messages with their places, as many of the newest as the reply has room for.
-fn newest(records: Vec<StoredRecord>) -> Vec<Value> {
-    let mut bytes = 0;
-    let messages = records.into_iter().map(|it| {
-        let mut message = it.message;
-        message["__openclaw"] =
-            json!({"id": it.id, "seq": it.seq, "recordTimestampMs": it.at, "runId": it.run_id});
-        message
-    });
-    let messages: Vec<Value> = messages.collect();
-    let fits = messages.iter().rev().take_while(|it| {
-        bytes += it.to_string().len();
-        bytes <= MOST_BYTES
-    });
-    let count = fits.count();
-    let from = messages.len() - count;
-    messages.into_iter().skip(from).collect()
-}
-
-fn in_flight(gateway: &Arc<Gateway>, key: &SessionKey) -> Option<Value> {
-    let run = gateway.runs.of_session(key).into_iter().next()?;
-    Some(json!({"runId": run.ask.run_id, "text": run.text(), "startedAt": run.accepted_at}))
+    let appended = gateway.archive.with(move |store| store.append_one(&name, &record)).await;
+    let record = appended.map_err(|error| match error {
+        StoreError::NoSuchSession { .. } => Refusal::invalid("session not found"),
+        error => gateway.store_refusal("the message was not put into the conversation", &error),
+    })?;
+    let message_id = record.id.clone();
+    let run_id = format!("inject-{}", base::random::hex::<4>());
+    tell_final(gateway, &key, &run_id, &text, INJECTED);
+    let row = gateway.row(&key).await;
+    gateway.tell_record(&key, record, row);
+    gateway.tell_changed(&key, "message", None).await;
+    Ok(InjectReply { ok: true, message_id })
 }
 
 /// Sends a second response to a request that was answered before.

@@ -14,9 +14,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 use store::SessionQuery;
 
-use super::sessions;
 use crate::VERSION;
 use crate::reach;
+use crate::rows::Rows;
 use crate::state::Gateway;
 use crate::table::Caller;
 
@@ -141,7 +141,8 @@ pub(super) async fn status(caller: Caller, params: StatusParams) -> Result<Statu
     let page = gateway.archive.with(move |store| store.sessions(&query)).await;
     let page = page.map_err(|error| gateway.store_refusal("the conversations were not read", &error))?;
     let path = gateway.archive.path().display().to_string();
-    let rows = page.sessions.into_iter().map(|it| sessions::row(gateway, it, false));
+    let shown = Rows::of(gateway);
+    let rows = page.sessions.into_iter().map(|it| shown.row(it, false));
     let recent: Vec<_> = rows.map(|it| json!(it)).collect();
     let agent = json!({"agentId": DEFAULT_AGENT, "path": path, "count": page.total, "recent": recent});
     Ok(StatusReply {
@@ -154,7 +155,7 @@ pub(super) async fn status(caller: Caller, params: StatusParams) -> Result<Statu
         sessions: SessionsStatus {
             paths: vec![path],
             count: page.total,
-            defaults: sessions::defaults(gateway),
+            defaults: shown.defaults(),
             recent,
             by_agent: vec![agent],
         },

@@ -115,7 +115,7 @@ pub(super) async fn event(caller: Caller, params: EventParams) -> Result<Done, R
             let message = message.ok_or_else(|| Refusal::invalid("the event has no message"))?;
             let limit = payload.timeout_seconds.filter(|it| *it > 0).map(Duration::from_secs);
             let run_id = uuid::Uuid::new_v4().to_string();
-            gateway.accept(Ask { run_id, key, message, limit, extra: None }).await?;
+            gateway.accept(Ask { limit, ..Ask::new(run_id, key, message) }).await?;
         }
         "exec.started" | "exec.finished" | "exec.denied" => {
             info!(node = caller.client.who.program, "{}", params.event);

@@ -55,6 +55,18 @@ pub struct ModelSettings {
     pub name: Option<String>,
     /// The most tokens that it can take in.
     pub context_window: Option<u64>,
+    /// What it costs; without it usage is counted in tokens alone.
+    pub cost: Option<Price>,
+}
+
+/// What a model costs, in dollars for a million tokens.
+#[derive(Debug, Default, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Price {
+    /// For what it reads.
+    pub input: f64,
+    /// For what it writes.
+    pub output: f64,
 }
 
 /// A model by name, in either of the two ways that people write it.

@@ -34,7 +34,13 @@ fn ids(store: &Store, key: &str) -> Vec<String> {
 
 fn talk(store: &mut Store, run_id: &str, key: &str) {
     let message = json!({"role": "user", "content": "on"});
-    let run = NewRun { run_id: run_id.into(), session_key: key.into(), message, accepted_at: 100 };
+    let run = NewRun {
+        run_id: run_id.into(),
+        session_key: key.into(),
+        message,
+        accepted_at: 100,
+        expected: crate::Expected::default(),
+    };
     store.accept_run(&run, "main").expect("accepted");
     store.start_run(run_id, 101).expect("started");
     let end = RunEnd {

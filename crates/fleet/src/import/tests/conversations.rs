@@ -17,7 +17,13 @@ fn a_conversation_that_went_on_here_is_left_as_it_is() {
     home.run();
     let mut store = home.store();
     let message = json!({"role": "user", "content": [{"type": "text", "text": "on"}]});
-    let run = NewRun { run_id: "r".into(), session_key: MAIN.into(), message, accepted_at: 100 };
+    let run = NewRun {
+        run_id: "r".into(),
+        session_key: MAIN.into(),
+        message,
+        accepted_at: 100,
+        expected: Default::default(),
+    };
     store.accept_run(&run, "main").expect("accepted");
     store.start_run("r", 101).expect("started");
     let status = RunStatus::Ok;

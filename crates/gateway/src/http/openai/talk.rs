@@ -79,7 +79,7 @@ impl Talk {
         let must_call = tools.must;
         let (before, tools) = (conversation.before, tools.specs);
         let extras = Extras { model, before, max_tokens, tools, told: Some(teller), ..Extras::default() };
-        let ask = Ask { run_id, key, message: conversation.message, limit: None, extra };
+        let ask = Ask { extra, ..Ask::new(run_id, key, conversation.message) };
         match asked.gateway().accept_with(ask, extras).await? {
             Started::New(run) => {
                 let gone = asked.gone.clone();

@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod protocol;
 
 use std::path::Path;
 
@@ -15,9 +16,11 @@ use crate::suite::{cargo, succeed};
 pub(crate) const PROGRAM: &str = "openclaw";
 
 /// Every document that is written.
-pub(crate) const DOCUMENTS: [Document; 2] = [
+pub(crate) const DOCUMENTS: [Document; 4] = [
     Document { path: cli::PATH, text_of: cli::text },
     Document { path: config::PATH, text_of: config::text },
+    Document { path: protocol::PATH, text_of: protocol::text },
+    Document { path: protocol::SCHEMA, text_of: protocol::schema },
 ];
 
 /// One document, and what writes it.

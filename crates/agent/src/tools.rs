@@ -1,6 +1,6 @@
 //! The tools of an agent. Each is a file and a line in [`ALL`].
 
-mod beneath;
+pub(crate) mod beneath;
 mod edit;
 mod exec;
 mod plan;

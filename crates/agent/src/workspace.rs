@@ -1,5 +1,7 @@
 //! The workspace of an agent: the files that tell it who it is, made once and then the person's own.
 
+pub mod persona;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;

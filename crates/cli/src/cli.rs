@@ -4,6 +4,7 @@ use clap::{ArgAction, Parser, Subcommand};
 use profile::Selection;
 
 use crate::commands::agent::AgentArgs;
+use crate::commands::agents::AgentsArgs;
 use crate::commands::approvals::ApprovalsArgs;
 use crate::commands::completion::CompletionArgs;
 use crate::commands::config::ConfigArgs;
@@ -19,6 +20,7 @@ use crate::commands::security::SecurityArgs;
 use crate::commands::sessions::SessionsArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::status::StatusArgs;
+use crate::commands::system::SystemArgs;
 use crate::quickstart::QuickstartArgs;
 
 const EXAMPLES: &str = "\
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     Security(SecurityArgs),
     Agent(AgentArgs),
+    Agents(AgentsArgs),
+    System(SystemArgs),
     Sessions(SessionsArgs),
     Nodes(NodesArgs),
     Approvals(ApprovalsArgs),
@@ -102,6 +106,8 @@ impl Command {
             Command::Doctor(it) => it.json,
             Command::Security(it) => it.wants_json(),
             Command::Agent(it) => it.json,
+            Command::Agents(it) => it.wants_json(),
+            Command::System(it) => it.wants_json(),
             Command::Sessions(it) => it.wants_json(),
             Command::Nodes(it) => it.json,
             Command::Approvals(it) => it.json,

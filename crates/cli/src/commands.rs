@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 pub(crate) mod agent;
+pub(crate) mod agents;
 pub(crate) mod approvals;
 pub(crate) mod completion;
 pub(crate) mod config;
@@ -17,6 +18,7 @@ pub(crate) mod security;
 pub(crate) mod sessions;
 pub(crate) mod setup;
 pub(crate) mod status;
+pub(crate) mod system;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,8 @@ pub(crate) fn run(app: &App, command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => doctor::run(app, &args),
         Command::Security(args) => security::run(app, &args),
         Command::Agent(args) => agent::run(app, &args),
+        Command::Agents(args) => agents::run(app, args),
+        Command::System(args) => system::run(app, args),
         Command::Sessions(args) => sessions::run(app, &args),
         Command::Nodes(args) => nodes::run(app, &args),
         Command::Approvals(args) => approvals::run(app, &args),

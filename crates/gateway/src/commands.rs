@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use agent::tools;
 use agent::turn::Stop;
 use base::clock;
 use protocol::Refusal;
@@ -52,6 +51,26 @@ const ALL: &[Command] = &[
 /// Words that stop an answer without a slash.
 const STOP_WORDS: [&str; 6] = ["stop", "esc", "abort", "wait", "exit", "interrupt"];
 
+/// All commands, as programs list them.
+pub(crate) fn listed() -> Vec<protocol::catalogues::Command> {
+    let row = |it: &Command| protocol::catalogues::Command {
+        name: it.names[0].to_owned(),
+        text_aliases: it.names.iter().map(|it| format!("/{it}")).collect(),
+        description: it.help.to_owned(),
+        category: match it.act {
+            Act::Help | Act::Status | Act::Fleet | Act::Sessions | Act::Version => "status",
+            Act::New | Act::Stop => "session",
+            Act::Model => "options",
+            Act::Tools => "tools",
+        }
+        .to_owned(),
+        source: "native".to_owned(),
+        scope: "text".to_owned(),
+        accepts_args: matches!(it.act, Act::Model),
+    };
+    ALL.iter().map(row).collect()
+}
+
 /// Whether a message asks for the answer under way to stop.
 pub(crate) fn is_stop(message: &str) -> bool {
     let text = message.trim();
@@ -96,7 +115,7 @@ pub(crate) async fn answer(
         Act::Fleet => Ok(fleet(gateway).await),
         Act::Stop => Ok(stop(gateway, key)),
         Act::Sessions => sessions(gateway).await,
-        Act::Tools => Ok(list_of_tools(gateway)),
+        Act::Tools => Ok(list_of_tools(gateway, key)),
         Act::Version => Ok(format!("OpenClaw {VERSION}, instance {}", gateway.instance.name)),
     })
 }
@@ -119,7 +138,9 @@ fn help() -> String {
 }
 
 async fn status(gateway: &Arc<Gateway>, key: &SessionKey) -> Result<String, Refusal> {
-    let model = gateway.choose_model(session_model(gateway, key).await?.as_deref()).await;
+    let model = gateway
+        .choose_model_of(&gateway.agent(Some(key.agent()))?, session_model(gateway, key).await?.as_deref())
+        .await;
     let total = {
         let key = key.as_str().to_owned();
         gateway.archive.with(move |store| store.history_total(&key)).await
@@ -181,13 +202,15 @@ async fn model(gateway: &Arc<Gateway>, key: &SessionKey, wished: &str) -> Result
         Some(model) => format!("This conversation asks {model} from now on. /model default goes back."),
         None => format!(
             "This conversation asks the default model again: {}.",
-            gateway.choose_model(None).await?.name()
+            gateway.choose_model_of(&gateway.agent(Some(key.agent()))?, None).await?.name()
         ),
     })
 }
 
 async fn list_of_models(gateway: &Arc<Gateway>, key: &SessionKey) -> Result<String, Refusal> {
-    let choice = gateway.choose_model(session_model(gateway, key).await?.as_deref()).await?;
+    let choice = gateway
+        .choose_model_of(&gateway.agent(Some(key.agent()))?, session_model(gateway, key).await?.as_deref())
+        .await?;
     let mut text = format!("Now: {} ({})", choice.name(), choice.source);
     match choice.provider.models().await {
         Ok(models) => {
@@ -244,11 +267,11 @@ async fn sessions(gateway: &Arc<Gateway>) -> Result<String, Refusal> {
     Ok(text)
 }
 
-fn list_of_tools(gateway: &Arc<Gateway>) -> String {
+fn list_of_tools(gateway: &Arc<Gateway>, key: &SessionKey) -> String {
     let force = gateway.force();
-    let settings = &force.config.tools;
-    let allowed = tools::allowed(settings.allow.as_deref(), &settings.deny);
-    let mut text = format!("Tools, in {}:", gateway.ambient.short(&force.workspace));
+    let agent = force.agents.find(key.agent()).unwrap_or_else(|| force.agents.default());
+    let allowed = agent.tools(&force.config.tools);
+    let mut text = format!("Tools, in {}:", gateway.ambient.short(&agent.workspace));
     for tool in allowed {
         let spec = tool.spec();
         let _ = write!(text, "\n  {:<6} {}", spec.name, spec.description);

@@ -319,6 +319,7 @@ fn check(config: &Config, found: &mut Found<'_>) {
     config.gateway.auth.check(found);
     config.gateway.reload.check(found);
     config.hooks.check(&config.gateway.auth, found);
+    config.agents.check(found);
     config.models.check(found);
     if config.env.shell_env.is_some() {
         found.without_effect(&["env", "shellEnv"]);

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use agent::context::{self, Setting};
-use agent::tools::{self, Risk, Tool};
+use agent::tools::{Risk, Tool};
 use agent::turn::{End, Stop};
 use agent::{Effect, Entry, Event, Outcome, Turn, Workbench, workspace};
 use base::clock;
@@ -27,7 +27,7 @@ use crate::runs::{Ended, How, Run};
 use crate::state::Gateway;
 use crate::teller::Teller;
 
-pub(crate) use settings::Settings;
+pub(crate) use settings::{AgentSettings, Identity, Settings};
 
 /// What stands in the place of a result until the caller brings it.
 const HANDED_OVER: &str = "(the caller runs this tool: its result follows in the next message)";
@@ -90,20 +90,23 @@ async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Rea
     }
     let own = || session.as_ref().and_then(|it| it.model.clone());
     let wished = run.extras.model.clone().or_else(own);
-    let choice = gateway.choose_model(wished.as_deref()).await.map_err(|it| it.message)?;
     let force = gateway.force();
-    let (settings, folder) = (&force.config, &force.workspace);
+    let id = run.ask.key.agent();
+    let agent = force.agents.find(id).ok_or_else(|| crate::agents::not_found(id).message)?;
+    let choice = gateway.choose_model_of(agent, wished.as_deref()).await.map_err(|it| it.message)?;
+    let (settings, folder) = (&force.config, &agent.workspace);
     workspace::seed(folder, settings.agents.defaults.skip_bootstrap)
         .map_err(|error| format!("the workspace cannot be used: {}", base::text::chain(&error)))?;
     let limit = Duration::from_secs(settings.tools.exec.timeout_sec);
     let bench = Workbench::open(folder, gateway.ambient.child(&gateway.instance.name), limit)
         .map_err(|error| format!("the workspace {} cannot be opened: {error}", folder.display()))?;
-    let tools = tools::allowed(settings.tools.allow.as_deref(), &settings.tools.deny);
+    let tools = agent.tools(&settings.tools);
+    let extra = gateway.happenings.told(run.ask.key.as_str(), run.ask.extra.as_deref());
     let setting = Setting {
         instance: &gateway.instance.name,
         workspace: &folder.display().to_string(),
         now: started_at,
-        extra: run.ask.extra.as_deref(),
+        extra: extra.as_deref(),
     };
     let pages = workspace::pages(folder, settings.agents.defaults.bootstrap_max_chars);
     let system = context::system(&setting, &pages);

@@ -9,6 +9,7 @@ use profile::document::Weight;
 use profile::{Ambient, Finding, Instance};
 
 use crate::access::{self, Access};
+use crate::agents::Agents;
 use crate::config::{Config, Read, Secretive};
 use crate::holdings::Holdings;
 use crate::http::SHARED_HOOK_TOKEN;
@@ -21,6 +22,8 @@ pub(crate) struct Force {
     pub(crate) ambient: Ambient,
     /// What a client on TCP must know.
     pub(crate) access: Access,
+    /// Who answers.
+    pub(crate) agents: Agents,
     /// The default agent's folder.
     pub(crate) workspace: PathBuf,
     /// The files by which it is in force: path and text, the config file first.
@@ -44,7 +47,7 @@ impl Force {
     /// All that keeps one from running: what is wrong in it, that none is to run here, that nothing names its secret.
     pub(crate) fn of(read: Read, instance: &Instance, flag: Option<&Secret>) -> Result<Self, Vec<Finding>> {
         let mut wrong = read.errors();
-        let Read { config, sources, mut findings, ambient, mut secrets, holdings, value } = read;
+        let Read { config, sources, mut findings, ambient, mut secrets, mut holdings, value } = read;
         let mode = config.gateway.mode.as_deref();
         // Another word is told already.
         if matches!(mode, None | Some("remote")) {
@@ -70,13 +73,16 @@ impl Force {
             findings.push(finding);
         }
         secrets.push(access.secret.clone());
-        let workspace = config.workspace(&ambient, &instance.workspace);
+        let agents = Agents::of(&config, &ambient, instance);
+        let workspace = agents.default().workspace.clone();
+        holdings.workspaces = agents.other_workspaces();
         let main = (sources.main().path().to_path_buf(), sources.main().text().to_owned());
         let texts = std::iter::once(main).chain(sources.kept()).collect();
         Ok(Self {
             config,
             ambient,
             access,
+            agents,
             workspace,
             texts,
             value,

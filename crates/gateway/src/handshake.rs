@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use agent::DEFAULT_AGENT;
 use base::clock;
 use protocol::connect::{
     CLIENT_IDS, CLIENT_MODES, ConnectParams, Credentials, Features, Granted, HelloOk, Server,
@@ -212,9 +211,9 @@ pub(crate) fn hello(gateway: &Gateway, admitted: &Admitted, connection: &str, me
             state_version: gateway.state_version(),
             uptime_ms: gateway.uptime_ms(),
             session_defaults: SessionDefaults {
-                default_agent_id: DEFAULT_AGENT.to_owned(),
+                default_agent_id: gateway.force().agents.default().id.clone(),
                 main_key: crate::keys::MAIN.to_owned(),
-                main_session_key: SessionKey::main(DEFAULT_AGENT).as_str().to_owned(),
+                main_session_key: SessionKey::main(&gateway.force().agents.default().id).as_str().to_owned(),
                 scope: "per-sender".to_owned(),
             },
             config_path: path(&instance.config_path),

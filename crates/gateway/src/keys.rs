@@ -43,7 +43,9 @@ impl SessionKey {
     }
 
     fn of(agent: &str, rest: &str) -> Self {
-        Self { text: format!("agent:{agent}:{rest}"), agent: agent.to_owned() }
+        // An id is the same whatever its case.
+        let agent = agent.to_ascii_lowercase();
+        Self { text: format!("agent:{agent}:{rest}"), agent }
     }
 
     /// The canonical form.

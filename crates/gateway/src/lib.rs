@@ -4,6 +4,7 @@
 //! claims to their release.
 
 mod access;
+mod agents;
 mod approvals;
 mod archive;
 mod audience;
@@ -18,8 +19,10 @@ mod driver;
 mod force;
 pub mod framing;
 mod handshake;
+mod happenings;
 mod holdings;
 pub mod http;
+mod identity;
 mod keys;
 mod late;
 mod limits;

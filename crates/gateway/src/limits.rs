@@ -90,6 +90,18 @@ pub(crate) const LONGEST_INVOKE: Duration = Duration::from_secs(10 * 60);
 pub(crate) const INVOKES: usize = 32;
 /// Bytes of the parameters of a node's command.
 pub(crate) const INVOKE_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of an agent's id.
+pub(crate) const AGENT_ID_BYTES: usize = 64;
+/// Agents that may be made over the control plane.
+pub(crate) const AGENTS: usize = 200;
+/// Bytes of one of an agent's files.
+pub(crate) const AGENT_FILE_BYTES: usize = 1024 * 1024;
+/// What is told to one conversation with its next turn, at most; the oldest goes first.
+pub(crate) const HAPPENINGS: usize = 20;
+/// Bytes of one of them.
+pub(crate) const HAPPENING_BYTES: usize = 8 * 1024;
+/// Conversations that have something to be told.
+pub(crate) const TOLD_SESSIONS: usize = 1000;
 
 const FAILURES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);

@@ -1,7 +1,9 @@
 //! The methods, a line each; their handlers stand in files by family.
 
 mod agent;
+mod agents;
 mod approvals;
+mod catalogues;
 mod chat;
 mod config;
 mod health;
@@ -11,6 +13,7 @@ mod models;
 mod nodes;
 mod presence;
 mod sessions;
+mod system;
 mod usage;
 mod wizard;
 pub(crate) use wizard::Walk;
@@ -46,6 +49,20 @@ pub(crate) fn table() -> Table {
         .on::<rpc::approvals::Get, _, _>(approvals::get)
         .on::<rpc::approvals::PolicyGet, _, _>(approvals::policy_get)
         .on::<rpc::approvals::PolicySet, _, _>(approvals::policy_set)
+        // agents.*: who answers.
+        .on::<rpc::agents::List, _, _>(agents::list)
+        .on::<rpc::agents::GetIdentity, _, _>(agents::identity)
+        .on::<rpc::agents::Create, _, _>(agents::create)
+        .on::<rpc::agents::Update, _, _>(agents::update)
+        .on::<rpc::agents::Delete, _, _>(agents::delete)
+        .on::<rpc::agents::FilesList, _, _>(agents::files::list)
+        .on::<rpc::agents::FilesGet, _, _>(agents::files::get)
+        .on::<rpc::agents::FilesSet, _, _>(agents::files::set)
+        // What devices tell, and what the gateway says of itself.
+        .on::<rpc::system::SystemEvent, _, _>(system::event)
+        .on::<rpc::system::Wake, _, _>(system::wake)
+        .on::<rpc::system::SystemInfo, _, _>(system::info)
+        .on::<rpc::system::GatewayIdentity, _, _>(system::identity)
         // node.*: devices that do what they are asked.
         .on::<rpc::nodes::List, _, _>(nodes::list)
         .on::<rpc::nodes::Describe, _, _>(nodes::describe)
@@ -71,7 +88,6 @@ pub(crate) fn table() -> Table {
         .on::<rpc::sessions::Send, _, _>(sessions::send)
         .on::<rpc::sessions::Abort, _, _>(sessions::abort)
         .on::<rpc::sessions::Subscribe, _, _>(sessions::subscribe)
-        .on::<rpc::sessions::Unsubscribe, _, _>(sessions::unsubscribe)
         .on::<rpc::sessions::MessagesSubscribe, _, _>(sessions::messages_subscribe)
         .on::<rpc::sessions::MessagesUnsubscribe, _, _>(sessions::messages_unsubscribe)
         // What answers cost.
@@ -80,6 +96,7 @@ pub(crate) fn table() -> Table {
         .on::<rpc::usage::Sessions, _, _>(usage::sessions)
         // What there is.
         .on::<rpc::models::List, _, _>(models::list)
+        .on::<rpc::models::AuthStatus, _, _>(models::auth_status)
         .on::<rpc::logs::Tail, _, _>(logs::tail)
         // config.*: the document.
         .on::<rpc::config::Get, _, _>(config::get)
@@ -87,18 +104,49 @@ pub(crate) fn table() -> Table {
         .on::<rpc::config::Apply, _, _>(config::apply)
         .on::<rpc::config::Patch, _, _>(config::patch)
         .on::<rpc::config::Schema, _, _>(config::schema)
+        .on::<rpc::config::SchemaLookup, _, _>(config::lookup)
         // wizard.*: the set-up, step by step.
         .on::<rpc::wizard::Start, _, _>(wizard::start)
         .on::<rpc::wizard::Next, _, _>(wizard::next)
         .on::<rpc::wizard::Cancel, _, _>(wizard::cancel)
         .on::<rpc::wizard::Status, _, _>(wizard::status);
+    catalogues(&mut table);
     table
+}
+
+/// Lists and states of what there is.
+fn catalogues(table: &mut Table) {
+    use rpc::catalogues as lists;
+    table
+        .on::<lists::ToolsCatalog, _, _>(catalogues::tools_catalog)
+        .on::<lists::ToolsEffective, _, _>(catalogues::tools_effective)
+        .on::<lists::CommandsList, _, _>(catalogues::commands)
+        .on::<lists::SkillsStatus, _, _>(catalogues::skills)
+        .on::<lists::CronList, _, _>(catalogues::cron_list)
+        .on::<lists::CronStatus, _, _>(catalogues::cron_status)
+        .on::<lists::CronRuns, _, _>(catalogues::cron_runs)
+        .on::<lists::ChannelsStatus, _, _>(catalogues::channels)
+        .on::<lists::VoicewakeGet, _, _>(catalogues::voicewake)
+        .on::<lists::TtsStatus, _, _>(catalogues::tts)
+        .on::<lists::TtsProviders, _, _>(catalogues::tts_providers)
+        .on::<lists::TalkConfig, _, _>(catalogues::talk)
+        .on::<lists::LastHeartbeat, _, _>(catalogues::heartbeat)
+        .on::<lists::QuestionList, _, _>(catalogues::questions)
+        .on::<lists::PluginApprovalList, _, _>(catalogues::plugin_approvals)
+        .on::<lists::TaskSuggestionsList, _, _>(catalogues::task_suggestions)
+        .on::<lists::TasksList, _, _>(catalogues::tasks)
+        .on::<lists::UpdateStatus, _, _>(catalogues::update);
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn every_method_stands_once() {
-        assert_eq!(super::table().names().len(), 59);
+        let table = super::table();
+        let (mut answered, mut listed) = (table.names().to_vec(), protocol::methods::names());
+        listed.retain(|it| *it != "connect");
+        answered.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(answered, listed, "gateway::methods and protocol::methods");
     }
 }

@@ -12,6 +12,7 @@ use providers::openai_chat::{OpenAiChat, Settings};
 use providers::{ModelInfo, Provider, vendors};
 use tracing::info;
 
+use crate::agents::Agent;
 use crate::config::Config;
 use crate::state::Gateway;
 
@@ -90,6 +91,20 @@ impl Gateway {
             return self.named_model(&name, "agents.defaults.model in the config").await;
         }
         Ok(self.found_model().await)
+    }
+
+    /// The model of a new turn of one agent: the session's own, else the agent's, else as for all.
+    pub(crate) async fn choose_model_of(
+        &self,
+        agent: &Agent,
+        session: Option<&str>,
+    ) -> Result<Choice, Refusal> {
+        match (session, &agent.model) {
+            (None, Some(own)) => {
+                self.named_model(own, &format!("the model of agent {} in the config", agent.id)).await
+            }
+            _ => self.choose_model(session).await,
+        }
     }
 
     /// The choice as it is known now, without asking anybody.

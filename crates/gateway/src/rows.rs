@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use agent::DEFAULT_AGENT;
 use base::clock;
 use protocol::chat::text_of;
 use protocol::event::{Name, SessionMessage, SessionsChanged};
@@ -171,9 +170,4 @@ impl Gateway {
         let session = self.archive.with(move |store| store.session(&name)).await.ok().flatten()?;
         Some(Rows::of(self).row(session, false))
     }
-}
-
-/// A key as a request has it.
-pub(crate) fn key_of(text: &str, agent: Option<&str>) -> Result<SessionKey, protocol::Refusal> {
-    SessionKey::parse(text, agent.unwrap_or(DEFAULT_AGENT))
 }

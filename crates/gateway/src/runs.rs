@@ -343,6 +343,9 @@ impl Gateway {
 
     fn check(&self, ask: &Ask) -> Result<(), Refusal> {
         check_id(&ask.run_id)?;
+        if self.force().agents.find(ask.key.agent()).is_none() {
+            return Err(crate::agents::not_found(ask.key.agent()));
+        }
         if ask.message.trim().is_empty() {
             return Err(Refusal::invalid("the message is empty"));
         }

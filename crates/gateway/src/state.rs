@@ -17,6 +17,7 @@ use crate::audience::{Audience, Client};
 use crate::bind::Mode;
 use crate::door::Door;
 use crate::force::{Current, Force};
+use crate::happenings::Happenings;
 use crate::http::Counters;
 use crate::late::Late;
 use crate::limits::Attempts;
@@ -67,6 +68,8 @@ pub(crate) struct Gateway {
     pub(crate) late: Late,
     /// Who can be asked.
     pub(crate) models: Models,
+    /// What conversations are told with their next turn.
+    pub(crate) happenings: Happenings,
     /// The set-up that somebody walks through.
     pub(crate) walk: Walk,
     /// What becomes of a changed config.
@@ -154,6 +157,7 @@ impl Gateway {
             conflicts: Mutex::new(conflicts),
             sessions_before,
             models: Models::new(&instance.name),
+            happenings: Happenings::default(),
             walk: Walk::default(),
             instance,
             ambient,

@@ -158,7 +158,12 @@ impl Caller {
 fn unknown(method: &str, caller: &Caller) -> Refusal {
     // Who may not do everything is not told what there is.
     if caller.client.may(Scope::Admin) {
-        return Refusal::invalid(format!("unknown method: {}", base::text::line(method, 80)));
+        let text = format!("unknown method: {}", base::text::line(method, 80));
+        return match protocol::methods::refused(method) {
+            Some(why) => Refusal::invalid(format!("{text} ({why})"))
+                .details(json!({"code": "METHOD_NOT_SERVED", "reason": why})),
+            None => Refusal::invalid(text),
+        };
     }
     match caller.client.who.role {
         Role::Operator => unauthorized(caller, missing(Scope::Admin)),

@@ -17,6 +17,7 @@ impl Method for Run {
 
 /// `params` of `agent`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RunParams {
     /// What the person says.
@@ -45,6 +46,7 @@ pub struct RunParams {
 
 /// `payload` of `agent`; which of the two is told by `status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "lowercase", rename_all_fields = "camelCase")]
 pub enum RunReply {
     /// The message is on disk; the turn begins.
@@ -87,6 +89,7 @@ pub enum RunReply {
 
 /// What was said, and at what cost.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunResult {
     /// The answers.
     pub payloads: Vec<Payload>,
@@ -96,6 +99,7 @@ pub struct RunResult {
 
 /// One answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Payload {
     /// What the agent says.
@@ -116,6 +120,7 @@ impl Method for Wait {
 
 /// `params` of `agent.wait`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WaitParams {
     /// The run.
@@ -127,6 +132,7 @@ pub struct WaitParams {
 
 /// `payload` of `agent.wait`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WaitReply {
     /// The run.

@@ -7,6 +7,7 @@ use crate::{Method, Scope};
 
 /// What a person decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Decision {
     /// It may run this time.
@@ -90,10 +91,12 @@ impl Method for PolicySet {
 
 /// No parameters.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NoParams {}
 
 /// `{ok: true}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Done {
     /// Always true.
     pub ok: bool,
@@ -101,6 +104,7 @@ pub struct Done {
 
 /// Names one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IdParams {
     /// Its id.
     pub id: String,
@@ -108,6 +112,7 @@ pub struct IdParams {
 
 /// `params` of `exec.approval.request`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RequestParams {
     /// The caller's own id of it; one is made where it is absent.
@@ -123,6 +128,7 @@ pub struct RequestParams {
 
 /// What is asked, as it is shown. Absent values are null.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Asked {
     /// The whole command.
@@ -161,6 +167,7 @@ pub struct Asked {
 
 /// `payload` of `exec.approval.request`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum RequestReply {
     /// The decision.
@@ -171,6 +178,7 @@ pub enum RequestReply {
 
 /// It is asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Accepted {
     /// `accepted`.
@@ -187,6 +195,7 @@ pub struct Accepted {
 
 /// What was decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Decided {
     /// Of the request.
@@ -203,6 +212,7 @@ pub struct Decided {
 
 /// `params` of `exec.approval.resolve`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResolveParams {
     /// Of the request.
     pub id: String,
@@ -212,6 +222,7 @@ pub struct ResolveParams {
 
 /// One that waits; also the payload of `exec.approval.requested`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Pending {
     /// Its id.
@@ -228,6 +239,7 @@ pub struct Pending {
 
 /// The event `exec.approval.resolved`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Resolved {
     /// Its id.
@@ -246,6 +258,7 @@ pub struct Resolved {
 
 /// `payload` of `exec.approval.get`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
     /// Its id.
@@ -268,6 +281,7 @@ pub struct Shown {
 
 /// `params` of `exec.approvals.set`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyParams {
     /// The document.
@@ -279,6 +293,7 @@ pub struct PolicyParams {
 
 /// The document, without the token in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
     /// Where it is.

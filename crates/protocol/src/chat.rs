@@ -22,6 +22,7 @@ impl Method for Send {
 
 /// `params` of `chat.send`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SendParams {
     /// `main` or a canonical key.
@@ -52,6 +53,7 @@ pub struct SendParams {
 
 /// What becomes of a turn under way when something else is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum QueueMode {
     /// It goes on; the message has its turn after it. So it is where nothing is named.
@@ -66,6 +68,7 @@ pub enum QueueMode {
 
 /// `payload` of `chat.send`: one of three shapes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum SendReply {
     /// `started`, `in_flight` or `ok`.
@@ -92,6 +95,7 @@ impl Method for Abort {
 
 /// `params` of `chat.abort`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AbortParams {
     /// `main` or a canonical key.
@@ -103,6 +107,7 @@ pub struct AbortParams {
 
 /// `payload` of `chat.abort`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AbortReply {
     /// Always true.
@@ -125,6 +130,7 @@ impl Method for History {
 
 /// `params` of `chat.history`, and of `chat.startup`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryParams {
     /// `main` or a canonical key.
@@ -157,6 +163,7 @@ pub struct HistoryParams {
 
 /// `payload` of `chat.history`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryReply {
     /// Canonical.
@@ -192,6 +199,7 @@ pub struct HistoryReply {
 
 /// Messages that wait for their turn.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PendingInputs {
     /// `{runId, text, acceptedAt}`, the oldest first.
     pub items: Vec<Value>,

@@ -21,10 +21,12 @@ pub const REDACTED: &str = "__OPENCLAW_REDACTED__";
 
 /// `params` of `config.get`: none.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GetParams {}
 
 /// `payload` of `config.get`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GetReply {
     /// The file.
     pub path: String,
@@ -48,6 +50,7 @@ pub struct GetReply {
 
 /// One thing wrong with the document.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Issue {
     /// Keys joined with dots.
     pub path: String,
@@ -94,6 +97,7 @@ impl Method for Patch {
 
 /// `params` of the three writes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WriteParams {
     /// The whole text, or the patch. A secret that reads [`REDACTED`] is kept as it is.
@@ -117,6 +121,7 @@ pub struct WriteParams {
 
 /// `payload` of the three writes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WriteReply {
     /// True: what could not be written is refused.
@@ -158,10 +163,12 @@ impl Method for Schema {
 
 /// `params` of `config.schema`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SchemaParams {}
 
 /// `payload` of `config.schema`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SchemaReply {
     /// JSON Schema, draft 7.
@@ -176,6 +183,7 @@ pub struct SchemaReply {
 
 /// `restart` of a [`WriteReply`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Restart {
     /// Whether one is under way.
@@ -199,4 +207,39 @@ pub const INVALID: &str = "invalid config";
 pub fn issues(refusal: &Refusal) -> Vec<Issue> {
     let issues = refusal.details.as_ref().and_then(|it| it.get("issues")).cloned();
     issues.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default()
+}
+
+/// `config.schema.lookup`: what is known of one key.
+pub enum SchemaLookup {}
+
+impl Method for SchemaLookup {
+    const NAME: &'static str = "config.schema.lookup";
+    const SCOPE: Option<Scope> = Some(Scope::Read);
+    type Params = SchemaLookupParams;
+    type Reply = SchemaLookupReply;
+}
+
+/// `params` of `config.schema.lookup`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SchemaLookupParams {
+    /// Keys joined with dots; `*` for a name that people choose, `[]` behind a list.
+    pub path: String,
+}
+
+/// `payload` of `config.schema.lookup`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaLookupReply {
+    /// As it was asked for.
+    pub path: String,
+    /// `{type, description, default, enum}` as far as there are such.
+    pub schema: Value,
+    /// `{help, sensitive}`.
+    pub hint: Value,
+    /// What a change of it does to a gateway that runs.
+    pub reload_kind: String,
+    /// The keys directly below, as `{key, path, type, hasChildren}`.
+    pub children: Vec<Value>,
 }

@@ -49,6 +49,7 @@ pub const CAP_SESSION_SCOPED: &str = "session-scoped-events";
 
 /// `params` of `connect`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectParams {
     /// Lowest version that the client speaks.
@@ -82,6 +83,7 @@ pub struct ConnectParams {
 
 /// The program that connects.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Client {
     /// One of [`CLIENT_IDS`].
@@ -108,6 +110,7 @@ pub struct Client {
 
 /// What a client proves itself with. `token` and `password` are the two names of the shared secret.
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Credentials {
     /// The gateway token.
@@ -132,6 +135,7 @@ impl std::fmt::Debug for Credentials {
 
 /// A device that proves that it holds a key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Device {
     /// Hex SHA-256 of the raw public key.
@@ -149,6 +153,7 @@ pub struct Device {
 
 /// `hello-ok`: valid for protocol 3 and 4 alike.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HelloOk {
     /// Always `hello-ok`.
@@ -169,6 +174,7 @@ pub struct HelloOk {
 
 /// Who answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Server {
     /// Of the program.
@@ -197,6 +203,7 @@ pub struct Server {
 
 /// What can be asked and heard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Features {
     /// Methods by name.
     pub methods: Vec<String>,
@@ -206,6 +213,7 @@ pub struct Features {
 
 /// How things stand at the time of the hello.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// Who is connected, the gateway first.
@@ -228,6 +236,7 @@ pub struct Snapshot {
 
 /// The names that session keys are made of.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionDefaults {
     /// The agent of a request that names none.
@@ -242,6 +251,7 @@ pub struct SessionDefaults {
 
 /// What was granted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Granted {
     /// How the caller was known: `token`, `password`, or `local` for the owner on the control socket.
     pub method: String,
@@ -253,6 +263,7 @@ pub struct Granted {
 
 /// The limits.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
     /// Bytes of a frame from the client.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 /// The kind of a refusal, as clients branch on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Code {
     /// Bad parameters, an unknown method, a bad credential, the wrong role.
@@ -24,6 +25,7 @@ pub enum Code {
 
 /// `error` of a response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
     /// The kind.

@@ -126,6 +126,7 @@ pub const CHALLENGE: &str = "connect.challenge";
 
 /// `chat`: a turn as a conversation shows it. One terminal state a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Chat {
     /// The run; equals the caller's idempotency key.
@@ -163,6 +164,7 @@ pub struct Chat {
 
 /// `sessions.changed`: a conversation, as lists show it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionsChanged {
     /// Canonical.
@@ -186,6 +188,7 @@ pub struct SessionsChanged {
 
 /// `session.message`: something was said.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionMessage {
     /// Canonical.
@@ -205,6 +208,7 @@ pub struct SessionMessage {
 
 /// How far a turn is, as a conversation shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ChatState {
     /// More text.
@@ -229,6 +233,7 @@ impl ChatState {
 
 /// `agent`: one step of a turn.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Agent {
     /// The run.

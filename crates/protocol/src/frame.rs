@@ -165,6 +165,7 @@ pub fn write_event(name: &str, body: &RawValue, seq: Option<u64>, versions: Opti
 
 /// How often the two snapshots have changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StateVersion {
     /// The list of who is connected.
     pub presence: u64,

@@ -19,6 +19,7 @@ impl Method for Health {
 
 /// `params` of `health`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HealthParams {
     /// Look afresh instead of answering from what is known.
     #[serde(default)]
@@ -27,6 +28,7 @@ pub struct HealthParams {
 
 /// `payload` of `health`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HealthReply {
     /// Whether the gateway can do its work.
@@ -57,6 +59,7 @@ pub struct HealthReply {
 
 /// Which gateway this is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InstanceInfo {
     /// The name, such as `main`.
@@ -73,6 +76,7 @@ pub struct InstanceInfo {
 
 /// One agent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AgentHealth {
     /// Its id.
@@ -87,6 +91,7 @@ pub struct AgentHealth {
 
 /// How many conversations, and where.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionsHealth {
     /// The database.
     pub path: String,
@@ -98,6 +103,7 @@ pub struct SessionsHealth {
 
 /// A conversation in a list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RecentSession {
     /// Canonical.
@@ -110,6 +116,7 @@ pub struct RecentSession {
 
 /// What `GET /readyz` answers on the control socket; on TCP it is `ok` and `failing` alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Readiness {
     /// Whether the gateway can do its work.
@@ -149,6 +156,7 @@ impl Method for Status {
 
 /// `params` of `status`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StatusParams {
     /// Whether `channelSummary` is wanted.
@@ -161,6 +169,7 @@ pub struct StatusParams {
 
 /// `payload` of `status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StatusReply {
     /// Of the program.
@@ -202,6 +211,7 @@ pub struct StatusReply {
 
 /// Where a gateway listens.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Listening {
     /// The mode, as in `gateway.bind`.
@@ -221,6 +231,7 @@ pub struct Listening {
 
 /// One way by which messages come in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelStatus {
     /// Its id, such as `webchat`.
@@ -235,6 +246,7 @@ pub struct ChannelStatus {
 
 /// The config that is in force, and what became of the last change.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigStatus {
     /// The generation that is in force; absent where it could not be kept.
@@ -256,6 +268,7 @@ pub struct ConfigStatus {
 
 /// The model that a new turn would ask.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelStatus {
     /// `provider/model`.
     pub primary: String,
@@ -270,6 +283,7 @@ pub struct ModelStatus {
 
 /// Whether a model's provider answers, and takes the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelReach {
     /// Whether it does.
@@ -283,6 +297,7 @@ pub struct ModelReach {
 
 /// The conversations.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionsStatus {
     /// The databases.

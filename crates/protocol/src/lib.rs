@@ -4,7 +4,9 @@
 //! caller must be allowed to do. The shapes are those of OpenClaw's gateway protocol, versions 3 and 4.
 
 pub mod agent;
+pub mod agents;
 pub mod approvals;
+pub mod catalogues;
 pub mod chat;
 pub mod config;
 pub mod connect;
@@ -13,6 +15,7 @@ pub mod event;
 pub mod frame;
 pub mod health;
 pub mod logs;
+pub mod methods;
 pub mod models;
 pub mod nodes;
 pub mod presence;
@@ -20,6 +23,7 @@ pub mod reload;
 pub mod role;
 pub mod scope;
 pub mod sessions;
+pub mod system;
 pub mod usage;
 pub mod wizard;
 

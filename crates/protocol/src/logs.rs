@@ -18,6 +18,7 @@ impl Method for Tail {
 
 /// `params` of `logs.tail`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TailParams {
     /// Where the last reply ended; the end of the log when absent.
@@ -33,6 +34,7 @@ pub struct TailParams {
 
 /// `payload` of `logs.tail`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TailReply {
     /// The file.

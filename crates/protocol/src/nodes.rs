@@ -110,6 +110,7 @@ impl Method for Event {
 
 /// Names a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NodeParams {
     /// The id of its device.
@@ -118,6 +119,7 @@ pub struct NodeParams {
 
 /// Names a request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RequestParams {
     /// Its id.
@@ -126,6 +128,7 @@ pub struct RequestParams {
 
 /// `payload` of `node.list`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ListReply {
     /// Unix milliseconds.
     pub ts: u64,
@@ -135,6 +138,7 @@ pub struct ListReply {
 
 /// What a node can do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Surface {
     /// Kinds of things.
@@ -147,6 +151,7 @@ pub struct Surface {
 
 /// What a node says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct About {
     /// The id of its device.
@@ -179,6 +184,7 @@ pub struct About {
 
 /// A node, as it is listed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Node {
     /// What it says of itself.
@@ -221,6 +227,7 @@ pub struct Node {
 
 /// `params` of `node.rename`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RenameParams {
     /// The id of its device.
@@ -231,6 +238,7 @@ pub struct RenameParams {
 
 /// `payload` of `node.rename`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Renamed {
     /// The id of its device.
@@ -241,6 +249,7 @@ pub struct Renamed {
 
 /// What a node has declared, and nobody has approved yet; also the event `node.pair.requested`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Pending {
     /// Its id.
@@ -261,6 +270,7 @@ pub struct Pending {
 
 /// The event `node.pair.resolved`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Resolved {
     /// Its id.
@@ -275,6 +285,7 @@ pub struct Resolved {
 
 /// `payload` of `node.pair.list`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PairListReply {
     /// What waits.
     pub pending: Vec<Pending>,
@@ -284,6 +295,7 @@ pub struct PairListReply {
 
 /// `payload` of `node.pair.approve`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Approved {
     /// Its id.
@@ -294,6 +306,7 @@ pub struct Approved {
 
 /// `payload` of `node.pair.reject`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Rejected {
     /// Its id.
@@ -304,6 +317,7 @@ pub struct Rejected {
 
 /// `payload` of `node.pair.remove`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Removed {
     /// The node.
@@ -312,6 +326,7 @@ pub struct Removed {
 
 /// `params` of `node.invoke`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InvokeParams {
     /// The id of its device.
@@ -330,6 +345,7 @@ pub struct InvokeParams {
 
 /// `payload` of `node.invoke`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Invoked {
     /// Always true.
@@ -347,6 +363,7 @@ pub struct Invoked {
 
 /// The event `node.invoke.request`, for that node alone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InvokeRequest {
     /// Names it.
@@ -366,6 +383,7 @@ pub struct InvokeRequest {
 
 /// The event `node.invoke.cancel`, for that node alone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InvokeCancel {
     /// Names it.
@@ -376,6 +394,7 @@ pub struct InvokeCancel {
 
 /// `params` of `node.invoke.result`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ResultParams {
     /// Names it.
@@ -397,6 +416,7 @@ pub struct ResultParams {
 
 /// Why a node could not do it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NodeError {
     /// For programs.
@@ -409,6 +429,7 @@ pub struct NodeError {
 
 /// `payload` of `node.invoke.result`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Taken {
     /// Always true.
     pub ok: bool,
@@ -419,6 +440,7 @@ pub struct Taken {
 
 /// `params` of `node.event`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventParams {
     /// What happened.
     pub event: String,

@@ -16,10 +16,12 @@ impl Method for SystemPresence {
 
 /// `params` of `system-presence`: none.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PresenceParams {}
 
 /// The event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Presence {
     /// All of them, the gateway first.
     pub presence: Vec<Entry>,
@@ -27,6 +29,7 @@ pub struct Presence {
 
 /// One that is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Entry {
     /// What it calls itself, or the host that it is on.

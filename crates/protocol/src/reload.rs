@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a gateway did with a config.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReloadReport {
     /// In one word.
@@ -22,6 +23,7 @@ pub struct ReloadReport {
 
 /// What a gateway did with a config, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ReloadHow {
     /// It says what is in force already.
@@ -51,6 +53,7 @@ impl ReloadHow {
 
 /// One key that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReloadStep {
     /// Keys joined with dots.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a connection is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Asks, and is told what happens; what it may is in its scopes.

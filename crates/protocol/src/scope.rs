@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The right to do one kind of thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Scope {
     /// Everything.
     #[serde(rename = "operator.admin")]

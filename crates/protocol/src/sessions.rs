@@ -23,6 +23,7 @@ impl Method for List {
 
 /// `params` of `sessions.list`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ListParams {
     /// 100 when absent.
@@ -77,6 +78,7 @@ pub struct ListParams {
 
 /// Which of the conversations that are put away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Archived {
     /// Only those, or only the others.
@@ -87,6 +89,7 @@ pub enum Archived {
 
 /// The word for both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum All {
     /// `all`.
@@ -95,6 +98,7 @@ pub enum All {
 
 /// In which order conversations are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum SortBy {
     /// The last updated first.
@@ -110,6 +114,7 @@ pub enum SortBy {
 
 /// `payload` of `sessions.list`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ListReply {
     /// Unix milliseconds.
@@ -135,6 +140,7 @@ pub struct ListReply {
 
 /// One conversation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
     /// Canonical.

@@ -17,10 +17,12 @@ impl Method for Status {
 
 /// `params` of `usage.status`: none.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusParams {}
 
 /// `payload` of `usage.status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StatusReply {
     /// Unix milliseconds.
@@ -41,6 +43,7 @@ impl Method for Cost {
 
 /// `params` of `usage.cost`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CostParams {
     /// How many days up to today; 30 when absent, at most 366.
@@ -56,6 +59,7 @@ pub struct CostParams {
 
 /// `payload` of `usage.cost`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CostReply {
     /// Unix milliseconds.
@@ -70,6 +74,7 @@ pub struct CostReply {
 
 /// One day.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Day {
     /// As in `2026-11-23`, in UTC.
     pub date: String,
@@ -80,6 +85,7 @@ pub struct Day {
 
 /// What was spent: tokens, and money in dollars where the config names the model's price.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Totals {
     /// Tokens read.
@@ -118,6 +124,7 @@ impl Method for Sessions {
 
 /// `params` of `sessions.usage`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionsParams {
     /// Only this conversation.
@@ -136,6 +143,7 @@ pub struct SessionsParams {
 
 /// `payload` of `sessions.usage`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionsReply {
     /// Unix milliseconds.
@@ -154,6 +162,7 @@ pub struct SessionsReply {
 
 /// What one conversation cost.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionUsage {
     /// Canonical; the conversation may be gone.
@@ -172,6 +181,7 @@ pub struct SessionUsage {
 
 /// What one conversation cost, and when.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionTotals {
     /// What was spent.
@@ -187,6 +197,7 @@ pub struct SessionTotals {
 
 /// What one model cost.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelUsage {
     /// Its provider.
     pub provider: String,
@@ -201,6 +212,7 @@ pub struct ModelUsage {
 
 /// Sums over all conversations.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Aggregates {
     /// By model.

@@ -47,6 +47,7 @@ impl Method for Status {
 
 /// `params` of `wizard.start`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StartParams {
     /// `local`; nothing else can be set up from here.
@@ -62,6 +63,7 @@ pub struct StartParams {
 
 /// `params` of `wizard.next`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NextParams {
     /// The walk.
@@ -73,6 +75,7 @@ pub struct NextParams {
 
 /// An answer. It may hold a secret, so it has no `Debug` that shows it.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     /// The step that it answers.
@@ -93,6 +96,7 @@ impl std::fmt::Debug for Answer {
 
 /// `params` of `wizard.cancel` and `wizard.status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionParams {
     /// The walk.
@@ -101,6 +105,7 @@ pub struct SessionParams {
 
 /// How a walk is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Word {
     /// A step waits.
@@ -115,6 +120,7 @@ pub enum Word {
 
 /// `payload` of `wizard.start` and `wizard.next`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
     /// The walk; only after the start.
@@ -134,6 +140,7 @@ pub struct Progress {
 
 /// `payload` of `wizard.cancel` and `wizard.status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct State {
     /// How it is.
     pub status: Word,
@@ -144,6 +151,7 @@ pub struct State {
 
 /// How a step is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum StepKind {
     /// It is read.
@@ -160,6 +168,7 @@ pub enum StepKind {
 
 /// One step.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Its name.
@@ -192,6 +201,7 @@ pub struct Step {
 
 /// One of the options.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Choice {
     /// What is answered.
     pub value: Value,

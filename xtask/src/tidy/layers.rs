@@ -24,7 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cli", &["base", "fleet", "gateway", "profile", "protocol"]),
     // Tools, not product.
     ("testkit", &["base"]),
-    ("xtask", &[]),
+    ("xtask", &["protocol"]),
     ("benches", &["profile"]),
 ];
 

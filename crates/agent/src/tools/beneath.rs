@@ -29,7 +29,7 @@ pub(super) fn read(root: &Dir, path: &Path) -> io::Result<String> {
 
 /// Replaces a file or makes it, with the folders on the way: whole or not at all. An existing file keeps its
 /// mode; a new one is the owner's alone.
-pub(super) fn replace(root: &Dir, path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn replace(root: &Dir, path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| io::Error::other("the path names no file"))?;
     let folder = match path.parent().filter(|it| !it.as_os_str().is_empty()) {
         Some(parent) => {

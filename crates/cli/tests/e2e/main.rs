@@ -2,11 +2,14 @@
 #![allow(missing_docs, reason = "a test binary has no readers of its documentation")]
 
 mod activation;
+mod agents_files;
+mod agents_roster;
 mod approvals_flow;
 mod bad_config;
 mod bad_folder;
 mod bad_input;
 mod bind;
+mod catalogues;
 mod chat;
 mod chromium;
 mod claims;
@@ -74,6 +77,7 @@ mod squatters;
 mod status;
 mod stream;
 mod support;
+mod system_event;
 mod talk;
 mod tls;
 mod tools;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::DEFAULT_AGENT;
 use base::clock;
 use protocol::agent::{Payload, RunParams, RunReply, RunResult, WaitParams, WaitReply};
 use protocol::{Refusal, Scope};
@@ -65,12 +64,22 @@ pub(super) async fn run(caller: Caller, params: RunParams) -> Result<RunReply, R
 
 /// The conversation of a request: by key, by id, or the agent's main one.
 async fn session(caller: &Caller, params: &RunParams) -> Result<SessionKey, Refusal> {
-    let agent = params.agent_id.as_deref().unwrap_or(DEFAULT_AGENT);
-    if agent != DEFAULT_AGENT {
-        return Err(Refusal::invalid(format!("invalid agent params: unknown agent id \"{agent}\"")));
+    let named = params.agent_id.as_deref();
+    if let (None, Some(key)) = (named, &params.session_key) {
+        return caller.gateway.session_key(key);
     }
+    let force = caller.gateway.force();
+    let agent = force.agents.owner(named)?.map(|it| it.id.as_str()).ok_or_else(|| {
+        let id = base::text::line(named.unwrap_or_default(), 80);
+        Refusal::invalid(format!("invalid agent params: unknown agent id \"{id}\""))
+    })?;
     if let Some(key) = &params.session_key {
-        return SessionKey::parse(key, agent);
+        let key = SessionKey::parse(key, agent)?;
+        if key.agent() != agent {
+            let text = format!("invalid agent params: sessionKey belongs to agent \"{}\"", key.agent());
+            return Err(Refusal::invalid(text));
+        }
+        return Ok(key);
     }
     let id = match &params.session_id {
         Some(id) if is_sound(id) => id.clone(),

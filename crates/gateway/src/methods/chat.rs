@@ -5,7 +5,6 @@ mod history;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::DEFAULT_AGENT;
 use agent::turn::Stop;
 use base::clock;
 use protocol::chat::{
@@ -36,7 +35,7 @@ const INJECTED: (u64, &str) = (0, "injected");
 
 pub(super) async fn send(caller: Caller, params: SendParams) -> Result<SendReply, Refusal> {
     let gateway = &caller.gateway;
-    let key = SessionKey::parse(&params.session_key, DEFAULT_AGENT)?;
+    let key = caller.gateway.session_key(&params.session_key)?;
     if !params.attachments.is_empty() {
         return Err(Refusal::invalid("this version takes no attachments: send the text alone"));
     }
@@ -117,7 +116,7 @@ fn tell_final(gateway: &Gateway, key: &SessionKey, run_id: &str, text: &str, how
 }
 
 pub(super) async fn abort(caller: Caller, params: AbortParams) -> Result<AbortReply, Refusal> {
-    let key = SessionKey::parse(&params.session_key, DEFAULT_AGENT)?;
+    let key = caller.gateway.session_key(&params.session_key)?;
     stop(&caller.gateway, &key, params.run_id.as_deref())
 }
 
@@ -139,14 +138,14 @@ pub(super) async fn startup(caller: Caller, params: HistoryParams) -> Result<His
 }
 
 pub(super) async fn metadata(caller: Caller, params: MetadataParams) -> Result<MetadataReply, Refusal> {
-    let wanted = protocol::models::ListParams { agent_id: params.agent_id };
+    let wanted = protocol::models::ListParams { agent_id: params.agent_id, ..Default::default() };
     let models = super::models::list(caller, wanted).await?.models;
     Ok(MetadataReply { models, commands: commands::known() })
 }
 
 pub(super) async fn inject(caller: Caller, params: InjectParams) -> Result<InjectReply, Refusal> {
     let gateway = &caller.gateway;
-    let key = SessionKey::parse(&params.session_key, DEFAULT_AGENT)?;
+    let key = gateway.session_key(&params.session_key)?;
     if params.message.trim().is_empty() || params.message.len() > MESSAGE_BYTES {
         return Err(Refusal::invalid(format!("the message must have 1 to {MESSAGE_BYTES} bytes")));
     }

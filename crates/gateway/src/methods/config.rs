@@ -8,12 +8,14 @@ use profile::document::{self, Document, Unreadable, Weight};
 use profile::{Finding, writing};
 use protocol::Refusal;
 use protocol::config::{
-    GetParams, GetReply, Issue, REDACTED, SchemaParams, SchemaReply, WriteParams, WriteReply,
+    GetParams, GetReply, Issue, REDACTED, SchemaLookupParams, SchemaLookupReply, SchemaParams, SchemaReply,
+    WriteParams, WriteReply,
 };
 use ring::hmac;
 use serde_json::{Value, json};
 
 use self::write::Kind;
+pub(super) use self::write::{Changed, change};
 use crate::VERSION;
 use crate::config;
 use crate::state::Gateway;
@@ -66,6 +68,35 @@ pub(super) async fn schema(_: Caller, _: SchemaParams) -> Result<SchemaReply, Re
         ui_hints: hints.collect(),
         version: VERSION.to_owned(),
         generated_at: clock::rfc3339(clock::now_ms()),
+    })
+}
+
+pub(super) async fn lookup(_: Caller, params: SchemaLookupParams) -> Result<SchemaLookupReply, Refusal> {
+    let path = params.path.trim();
+    let keys = config::keys();
+    let found = keys.iter().find(|it| it.path == path).ok_or_else(|| {
+        Refusal::invalid(format!("config schema path not found: {}", base::text::line(path, 200)))
+    })?;
+    let below = |it: &&config::Key| {
+        let rest = it.path.strip_prefix(path)?.strip_prefix('.')?;
+        (!rest.contains('.') && !rest.ends_with("[]")).then(|| rest.to_owned())
+    };
+    let has_below = |of: &str| {
+        keys.iter().any(|it| it.path.strip_prefix(of).is_some_and(|it| it.starts_with(['.', '['])))
+    };
+    let children = keys.iter().filter_map(|it| {
+        let key = below(&it)?;
+        Some(json!({"key": key, "path": it.path, "type": it.kind, "hasChildren": has_below(&it.path)}))
+    });
+    let schema = json!({
+        "type": found.kind, "description": found.about, "default": found.default, "enum": found.choices,
+    });
+    Ok(SchemaLookupReply {
+        path: path.to_owned(),
+        schema,
+        hint: json!({"help": found.about, "sensitive": found.is_secret}),
+        reload_kind: found.reload.clone(),
+        children: children.collect(),
     })
 }
 

@@ -3,7 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use agent::DEFAULT_AGENT;
 use base::clock;
 use protocol::Refusal;
 use protocol::health::{
@@ -15,6 +14,8 @@ use serde_json::{Map, Value, json};
 use store::SessionQuery;
 
 use crate::VERSION;
+use crate::agents::Agent;
+use crate::keys::SessionKey;
 use crate::reach;
 use crate::rows::Rows;
 use crate::state::Gateway;
@@ -79,16 +80,31 @@ fn snapshot(gateway: &Gateway) -> HealthReply {
         channel_order: Vec::new(),
         channel_labels: Map::new(),
         heartbeat_seconds: 0,
-        default_agent_id: DEFAULT_AGENT.to_owned(),
-        agents: vec![AgentHealth {
-            agent_id: DEFAULT_AGENT.to_owned(),
-            is_default: true,
-            heartbeat: json!({"enabled": false}),
-            sessions: sessions.clone(),
-        }],
+        default_agent_id: gateway.force().agents.default().id.clone(),
+        agents: agents(gateway, &sessions),
         sessions,
         problems,
     }
+}
+
+/// Each agent with those of the newest conversations that are its own; one alone has all of them.
+fn agents(gateway: &Gateway, sessions: &SessionsHealth) -> Vec<AgentHealth> {
+    let force = gateway.force();
+    let (all, default) = (force.agents.all(), force.agents.default());
+    let row = |it: &Agent| {
+        let mut own = sessions.clone();
+        if all.len() > 1 {
+            own.recent.retain(|recent| recent.key.starts_with(&format!("agent:{}:", it.id)));
+            own.count = own.recent.len() as u64;
+        }
+        AgentHealth {
+            agent_id: it.id.clone(),
+            is_default: it.id == default.id,
+            heartbeat: json!({"enabled": false}),
+            sessions: own,
+        }
+    };
+    all.iter().map(row).collect()
 }
 
 /// How it is, for those who look at many gateways at once. The database is not opened for it.
@@ -144,20 +160,30 @@ pub(super) async fn status(caller: Caller, params: StatusParams) -> Result<Statu
     let shown = Rows::of(gateway);
     let rows = page.sessions.into_iter().map(|it| shown.row(it, false));
     let recent: Vec<_> = rows.map(|it| json!(it)).collect();
-    let agent = json!({"agentId": DEFAULT_AGENT, "path": path, "count": page.total, "recent": recent});
+    let force = gateway.force();
+    let default = force.agents.default().id.as_str();
+    let alone = force.agents.all().len() == 1;
+    let by_agent = force.agents.all().iter().map(|it| {
+        let own: Vec<_> = recent.iter().filter(|row| alone || row["agentId"] == it.id).cloned().collect();
+        let count = if alone { page.total } else { own.len() as u64 };
+        json!({"agentId": it.id, "path": path, "count": count, "recent": own})
+    });
+    let by_agent: Vec<_> = by_agent.collect();
+    let hearts: Vec<_> =
+        force.agents.all().iter().map(|it| json!({"agentId": it.id, "enabled": false})).collect();
     Ok(StatusReply {
         runtime_version: VERSION.to_owned(),
         instance: gateway.info(),
         uptime_ms: gateway.uptime_ms(),
-        heartbeat: json!({"defaultAgentId": DEFAULT_AGENT, "agents": [{"agentId": DEFAULT_AGENT, "enabled": false}]}),
+        heartbeat: json!({"defaultAgentId": default, "agents": hearts}),
         channel_summary: Vec::new(),
-        queued_system_events: Vec::new(),
+        queued_system_events: gateway.happenings.waiting(SessionKey::main(default).as_str()),
         sessions: SessionsStatus {
             paths: vec![path],
             count: page.total,
             defaults: shown.defaults(),
             recent,
-            by_agent: vec![agent],
+            by_agent,
         },
         model,
         config: config_status(gateway),

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use agent::DEFAULT_AGENT;
 use base::clock;
 use protocol::approvals::{Done, NoParams};
 use protocol::nodes::{
@@ -14,7 +13,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use tracing::info;
 
-use crate::keys::SessionKey;
 use crate::nodes;
 use crate::runs::Ask;
 use crate::table::Caller;
@@ -101,7 +99,7 @@ pub(super) async fn event(caller: Caller, params: EventParams) -> Result<Done, R
         .map_err(|error| Refusal::invalid(format!("invalid node.event params: at /payload: {error}")))?;
     let payload = payload.unwrap_or_default();
     let key = payload.session_key.as_deref().unwrap_or(crate::keys::MAIN);
-    let key = SessionKey::parse(key, DEFAULT_AGENT)?;
+    let key = caller.gateway.session_key(key)?;
     match params.event.as_str() {
         "chat.subscribe" if !caller.client.subscribe(key.as_str(), true) => {
             return Err(Refusal::unavailable("this node has subscribed to too many conversations"));

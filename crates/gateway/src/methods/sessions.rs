@@ -15,7 +15,7 @@ use store::{Session, SessionOrder, SessionQuery, StoredRecord};
 
 use crate::keys::SessionKey;
 use crate::limits::SUBSCRIPTIONS;
-use crate::rows::{Rows, key_of, shown};
+use crate::rows::{Rows, shown};
 use crate::state::Gateway;
 use crate::table::Caller;
 
@@ -100,7 +100,7 @@ fn query(params: &ListParams, limit: usize, offset: usize, now: u64) -> SessionQ
 
 pub(super) async fn describe(caller: Caller, params: DescribeParams) -> Result<DescribeReply, Refusal> {
     let gateway = &caller.gateway;
-    let key = key_of(&params.key, params.agent_id.as_deref())?;
+    let key = gateway.key_of(&params.key, params.agent_id.as_deref())?;
     let (name, titled) = (key.as_str().to_owned(), params.include_derived_titles);
     let read = gateway
         .archive
@@ -123,7 +123,7 @@ pub(super) async fn preview(caller: Caller, params: PreviewParams) -> Result<Pre
         (params.limit.unwrap_or(12).clamp(1, 100), params.max_chars.unwrap_or(240).min(4000));
     let mut previews = Vec::new();
     for asked in params.keys {
-        let (status, items) = match key_of(&asked, None) {
+        let (status, items) = match caller.gateway.key_of(&asked, None) {
             Ok(key) => one_preview(&caller.gateway, &key, limit, chars).await,
             Err(_) => ("error", Vec::new()),
         };
@@ -168,7 +168,7 @@ pub(super) async fn resolve(caller: Caller, params: ResolveParams) -> Result<Res
         (None, None, None) => return Err(Refusal::invalid("Either key, sessionId or label is required")),
         _ => return Err(Refusal::invalid("Provide either key, sessionId or label (not both)")),
     };
-    let key = key.map(|it| key_of(&it, agent_id.as_deref())).transpose()?;
+    let key = key.map(|it| gateway.key_of(&it, agent_id.as_deref())).transpose()?;
     let query = SessionQuery { limit: 2, label, agent_id: agent_id.clone(), ..SessionQuery::default() };
     let read = gateway.archive.with(move |store| match (key, session_id) {
         (Some(key), _) => Ok(store.session(key.as_str())?.into_iter().collect()),
@@ -188,7 +188,7 @@ pub(super) async fn resolve(caller: Caller, params: ResolveParams) -> Result<Res
 
 pub(super) async fn get(caller: Caller, params: GetParams) -> Result<GetReply, Refusal> {
     let gateway = &caller.gateway;
-    let key = key_of(&params.key, None)?;
+    let key = gateway.key_of(&params.key, None)?;
     let limit = params.limit.unwrap_or(MESSAGES.0).clamp(1, MESSAGES.1);
     let read = gateway.archive.with(move |store| store.history(key.as_str(), limit));
     let records =
@@ -206,16 +206,11 @@ pub(super) async fn subscribe(caller: Caller, params: SubscribeParams) -> Result
     Ok(SubscribeReply { subscribed: true, list })
 }
 
-pub(super) async fn unsubscribe(caller: Caller, _: SubscribeParams) -> Result<SubscribeReply, Refusal> {
-    caller.client.subscribe_list(false);
-    Ok(SubscribeReply { subscribed: false, list: None })
-}
-
 pub(super) async fn messages_subscribe(
     caller: Caller,
     params: MessagesParams,
 ) -> Result<MessagesReply, Refusal> {
-    let key = key_of(&params.key, params.agent_id.as_deref())?;
+    let key = caller.gateway.key_of(&params.key, params.agent_id.as_deref())?;
     if !caller.client.subscribe(key.as_str(), true) {
         return Err(Refusal::invalid(format!(
             "this connection follows {SUBSCRIPTIONS} conversations already, and no more are allowed"
@@ -228,7 +223,7 @@ pub(super) async fn messages_unsubscribe(
     caller: Caller,
     params: MessagesParams,
 ) -> Result<MessagesReply, Refusal> {
-    let key = key_of(&params.key, params.agent_id.as_deref())?;
+    let key = caller.gateway.key_of(&params.key, params.agent_id.as_deref())?;
     caller.client.subscribe(key.as_str(), false);
     Ok(MessagesReply { subscribed: false, key: key.as_str().to_owned() })
 }

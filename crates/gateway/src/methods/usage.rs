@@ -11,7 +11,7 @@ use protocol::usage::{
 use store::{Spent, UsageQuery};
 
 use crate::config::Config;
-use crate::rows::key_of;
+
 use crate::table::Caller;
 
 /// A day in milliseconds.
@@ -43,7 +43,7 @@ pub(super) async fn cost(caller: Caller, params: CostParams) -> Result<CostReply
 
 pub(super) async fn sessions(caller: Caller, params: SessionsParams) -> Result<SessionsReply, Refusal> {
     let (first, last) = span(params.start_date.as_deref(), params.end_date.as_deref(), DAYS.0)?;
-    let key = params.key.map(|it| key_of(&it, None)).transpose()?;
+    let key = params.key.map(|it| caller.gateway.key_of(&it, None)).transpose()?;
     let spent = read(&caller, first, last, key.map(|it| it.as_str().to_owned())).await?;
     let force = caller.gateway.force();
     let config = &force.config;

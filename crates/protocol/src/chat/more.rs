@@ -28,6 +28,7 @@ impl Method for Metadata {
 
 /// `params` of `chat.metadata`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MetadataParams {
     /// The agent; the default one when absent.
@@ -37,6 +38,7 @@ pub struct MetadataParams {
 
 /// `payload` of `chat.metadata`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MetadataReply {
     /// As `models.list` has them.
     pub models: Vec<crate::models::Model>,
@@ -46,6 +48,7 @@ pub struct MetadataReply {
 
 /// A slash command.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Command {
     /// Without the slash.
@@ -74,6 +77,7 @@ impl Method for MessageGet {
 
 /// `params` of `chat.message.get`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MessageGetParams {
     /// `main` or a canonical key.
@@ -87,6 +91,7 @@ pub struct MessageGetParams {
 
 /// `payload` of `chat.message.get`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MessageGetReply {
     /// Whether it is there.
@@ -111,6 +116,7 @@ impl Method for Inject {
 
 /// `params` of `chat.inject`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InjectParams {
     /// `main` or a canonical key; of a session that exists.
@@ -124,6 +130,7 @@ pub struct InjectParams {
 
 /// `payload` of `chat.inject`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InjectReply {
     /// Always true.

@@ -40,6 +40,21 @@ impl<T: Serialize> Serialize for Change<T> {
     }
 }
 
+#[cfg(feature = "schema")]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for Change<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        Option::<T>::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Option::<T>::json_schema(generator)
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
 /// `sessions.create`: begin a conversation, with or without a first message.
 pub enum Create {}
 
@@ -52,6 +67,7 @@ impl Method for Create {
 
 /// `params` of `sessions.create`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreateParams {
     /// A key; a new one of its own when absent.
@@ -85,6 +101,7 @@ pub struct CreateParams {
 
 /// `payload` of `sessions.create`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreateReply {
     /// Always true.
@@ -117,6 +134,7 @@ impl Method for Patch {
 
 /// `params` of `sessions.patch`. Null takes a value away.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PatchParams {
     /// `main` or a canonical key.
@@ -174,6 +192,7 @@ impl PatchParams {
 
 /// `payload` of `sessions.patch`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PatchReply {
     /// Always true.
     pub ok: bool,
@@ -199,6 +218,7 @@ impl Method for Reset {
 
 /// `params` of `sessions.reset`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ResetParams {
     /// `main` or a canonical key.
@@ -216,6 +236,7 @@ pub struct ResetParams {
 
 /// Why a conversation is begun anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Why {
     /// `new`.
@@ -226,6 +247,7 @@ pub enum Why {
 
 /// `payload` of `sessions.reset`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResetReply {
     /// Always true.
     pub ok: bool,
@@ -248,6 +270,7 @@ impl Method for Delete {
 
 /// `params` of `sessions.delete`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteParams {
     /// A key; no agent's main session.
@@ -268,6 +291,7 @@ pub struct DeleteParams {
 
 /// `payload` of `sessions.delete`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeleteReply {
     /// Always true.
     pub ok: bool,
@@ -292,6 +316,7 @@ impl Method for Compact {
 
 /// `params` of `sessions.compact`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CompactParams {
     /// `main` or a canonical key.
@@ -306,6 +331,7 @@ pub struct CompactParams {
 
 /// `payload` of `sessions.compact`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompactReply {
     /// Always true.
     pub ok: bool,
@@ -336,6 +362,7 @@ impl Method for Send {
 
 /// `params` of `sessions.send`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SendParams {
     /// `main` or a canonical key.
@@ -365,6 +392,7 @@ impl Method for Abort {
 
 /// `params` of `sessions.abort`: one of the two, or both.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AbortParams {
     /// `main` or a canonical key.
@@ -377,6 +405,7 @@ pub struct AbortParams {
 
 /// `payload` of `sessions.abort`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AbortReply {
     /// Always true.

@@ -18,6 +18,7 @@ impl Method for Describe {
 
 /// `params` of `sessions.describe`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeParams {
     /// `main` or a canonical key.
@@ -35,6 +36,7 @@ pub struct DescribeParams {
 
 /// `payload` of `sessions.describe`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DescribeReply {
     /// Null where there is none.
     pub session: Option<Row>,
@@ -52,6 +54,7 @@ impl Method for Preview {
 
 /// `params` of `sessions.preview`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PreviewParams {
     /// 1 to 64 keys.
@@ -66,6 +69,7 @@ pub struct PreviewParams {
 
 /// `payload` of `sessions.preview`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PreviewReply {
     /// Unix milliseconds.
     pub ts: u64,
@@ -75,6 +79,7 @@ pub struct PreviewReply {
 
 /// The last lines of a conversation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionPreview {
     /// As it was asked for.
     pub key: String,
@@ -86,6 +91,7 @@ pub struct SessionPreview {
 
 /// One line of a conversation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PreviewItem {
     /// `user`, `assistant`, `tool`, `system` or `other`.
     pub role: String,
@@ -105,6 +111,7 @@ impl Method for Resolve {
 
 /// `params` of `sessions.resolve`: exactly one of `key`, `sessionId` and `label`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ResolveParams {
     /// A key in any form.
@@ -129,6 +136,7 @@ pub struct ResolveParams {
 
 /// `payload` of `sessions.resolve`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ResolveReply {
     /// False where there is none, and that was allowed.
@@ -153,6 +161,7 @@ impl Method for Get {
 
 /// `params` of `sessions.get`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct GetParams {
     /// `main` or a canonical key.
@@ -165,6 +174,7 @@ pub struct GetParams {
 
 /// `payload` of `sessions.get`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GetReply {
     /// The oldest first.
     pub messages: Vec<Value>,
@@ -183,30 +193,22 @@ impl Method for Subscribe {
 
 /// `params` of `sessions.subscribe`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SubscribeParams {
     /// Which list the reply is to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<super::ListParams>,
 }
 
-/// `payload` of `sessions.subscribe` and `sessions.unsubscribe`.
+/// `payload` of `sessions.subscribe`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SubscribeReply {
     /// Whether changes are told from now on.
     pub subscribed: bool,
     /// Where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<ListReply>,
-}
-
-/// `sessions.unsubscribe`: be told no longer.
-pub enum Unsubscribe {}
-
-impl Method for Unsubscribe {
-    const NAME: &'static str = "sessions.unsubscribe";
-    const SCOPE: Option<Scope> = Some(Scope::Read);
-    type Params = SubscribeParams;
-    type Reply = SubscribeReply;
 }
 
 /// `sessions.messages.subscribe`: hear what is said in one conversation.
@@ -231,6 +233,7 @@ impl Method for MessagesUnsubscribe {
 
 /// `params` of `sessions.messages.subscribe` and `.unsubscribe`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MessagesParams {
     /// `main` or a canonical key.
@@ -245,6 +248,7 @@ pub struct MessagesParams {
 
 /// `payload` of `sessions.messages.subscribe` and `.unsubscribe`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MessagesReply {
     /// Whether it is heard from now on.
     pub subscribed: bool,

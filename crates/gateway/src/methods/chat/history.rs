@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use store::StoredRecord;
 
 use crate::keys::SessionKey;
-use crate::rows::{Rows, key_of, shown};
+use crate::rows::{Rows, shown};
 use crate::state::Gateway;
 use crate::table::Caller;
 
@@ -22,7 +22,7 @@ const LEAST_BYTES: usize = 1024;
 
 pub(crate) async fn history(caller: Caller, params: HistoryParams) -> Result<HistoryReply, Refusal> {
     let gateway = &caller.gateway;
-    let key = key_of(&params.session_key, params.agent_id.as_deref())?;
+    let key = gateway.key_of(&params.session_key, params.agent_id.as_deref())?;
     let bad =
         |place: &str, why: &str| Refusal::invalid(format!("invalid chat.history params: at /{place}: {why}"));
     if params.max_bytes.is_some_and(|it| it < LEAST_BYTES) {
@@ -111,7 +111,7 @@ async fn older(gateway: &Gateway, key: &SessionKey, place: u64) -> Result<Vec<St
 
 pub(crate) async fn message(caller: Caller, params: MessageGetParams) -> Result<MessageGetReply, Refusal> {
     let gateway = &caller.gateway;
-    let key = key_of(&params.session_key, None)?;
+    let key = gateway.key_of(&params.session_key, None)?;
     let id = params.message_id;
     let read = gateway.archive.with(move |store| store.record(key.as_str(), &id)).await;
     let found = read.map_err(|error| gateway.store_refusal("the conversation was not read", &error))?;

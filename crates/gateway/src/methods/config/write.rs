@@ -70,6 +70,73 @@ fn write(caller: &Caller, params: &WriteParams, kind: Kind) -> Result<(Document,
     Ok((candidate, written))
 }
 
+/// What became of a change that a method made.
+pub(in super::super) struct Changed<T> {
+    /// What the change itself has to tell.
+    pub(in super::super) told: T,
+    /// What the gateway did with it, for people.
+    pub(in super::super) effect: String,
+}
+
+/// How often a change is made anew on a text that somebody else has changed meanwhile.
+const TRIES: usize = 3;
+
+/// Changes the config file as a method asks for: on the text that the caller names, else on what is there.
+///
+/// # Errors
+/// Where the file is not the one that the caller has read, the change does not fit, or breaks something.
+pub(in super::super) async fn change<T: Send + 'static>(
+    caller: &Caller,
+    base: Option<String>,
+    why: String,
+    edit: impl Fn(&mut Document) -> Result<T, Refusal> + Send + 'static,
+) -> Result<Changed<T>, Refusal> {
+    let (gateway, own) = (caller.gateway.clone(), caller.clone());
+    let done = tokio::task::spawn_blocking(move || edit_file(&own, base.as_deref(), &why, &edit)).await;
+    let (told, _) = done
+        .unwrap_or_else(|_| Err(Refusal::unavailable("the change failed: this is a fault of the gateway")))?;
+    let report = reload::look(&gateway).await;
+    Ok(Changed { told, effect: effect(&report) })
+}
+
+fn edit_file<T>(
+    caller: &Caller,
+    base: Option<&str>,
+    why: &str,
+    edit: &impl Fn(&mut Document) -> Result<T, Refusal>,
+) -> Result<(T, Written), Refusal> {
+    let gateway = &*caller.gateway;
+    if let Some(name) = writing::is_read_only(&gateway.ambient) {
+        return Err(Refusal::invalid(format!("this config is managed elsewhere ({name} is 1)")));
+    }
+    let path = &gateway.instance.config_path;
+    for _ in 0..TRIES {
+        let current = writing::current(&gateway.instance)
+            .map_err(|_| Refusal::invalid("config base hash unavailable; re-run config.get and retry"))?;
+        if base.is_some() {
+            check_base(gateway, &current, base)?;
+        }
+        let mut document = match &current.text {
+            None => Document::fresh(path),
+            Some(text) => Document::parse(path, text.clone()).map_err(|it| does_not_parse(&it))?,
+        };
+        let told = edit(&mut document)?;
+        let broken =
+            config::broken_by(&gateway.instance, &gateway.ambient, current.text.as_deref(), document.text());
+        if !broken.is_empty() {
+            return Err(invalid(broken));
+        }
+        let author = Author { by: caller.client.who.program.clone(), why: why.to_owned() };
+        let sum = current.text.as_ref().map(|_| current.sum.as_str());
+        match writing::write(&gateway.instance, sum, document.text(), &author) {
+            Ok(it) => return Ok((told, it)),
+            Err(NotWritten::Changed { .. }) if base.is_none() => {}
+            Err(other) => return Err(not_written(other)),
+        }
+    }
+    Err(Refusal::unavailable("the config is changed by others all the time: try again").retryable())
+}
+
 /// Whether the caller has read what is there.
 fn check_base(gateway: &Gateway, current: &Current, base: Option<&str>) -> Result<(), Refusal> {
     let Some(text) = &current.text else { return Ok(()) };

@@ -13,7 +13,7 @@ use store::{Expected, Session, SessionPatch, StoreError};
 
 use super::traits;
 use crate::keys::SessionKey;
-use crate::rows::{Rows, key_of};
+use crate::rows::Rows;
 use crate::runs::{Ask, Started};
 use crate::state::Gateway;
 use crate::table::Caller;
@@ -39,10 +39,10 @@ pub(crate) async fn create(caller: Caller, params: CreateParams) -> Result<Creat
         caller.need(Scope::Admin)?;
     }
     let key = match key {
-        Some(it) => key_of(&it, agent_id.as_deref())?,
-        None => key_of(&format!("dashboard:{}", uuid::Uuid::new_v4()), agent_id.as_deref())?,
+        Some(it) => gateway.key_of(&it, agent_id.as_deref())?,
+        None => gateway.key_of(&format!("dashboard:{}", uuid::Uuid::new_v4()), agent_id.as_deref())?,
     };
-    let parent = parent_session_key.map(|it| key_of(&it, agent_id.as_deref())).transpose()?;
+    let parent = parent_session_key.map(|it| gateway.key_of(&it, agent_id.as_deref())).transpose()?;
     let patch = SessionPatch {
         label: label.map(|it| named(&it)).transpose()?.map(Some),
         model: match model {
@@ -80,7 +80,7 @@ pub(crate) async fn create(caller: Caller, params: CreateParams) -> Result<Creat
 
 pub(crate) async fn patch(caller: Caller, params: PatchParams) -> Result<PatchReply, Refusal> {
     let gateway = &caller.gateway;
-    let key = key_of(&params.key, params.agent_id.as_deref())?;
+    let key = gateway.key_of(&params.key, params.agent_id.as_deref())?;
     let (traits, is_plain) = traits::read("sessions.patch", &params.rest)?;
     if !is_plain || !params.spawned_by.is_keep() {
         caller.need(Scope::Admin)?;
@@ -96,7 +96,7 @@ pub(crate) async fn patch(caller: Caller, params: PatchParams) -> Result<PatchRe
             Change::Clear => Some(None),
             Change::Set(it) => Some(Some(gateway.named_model(&it, "model").await?.name())),
         },
-        spawned_by: change(params.spawned_by, |it| Ok(key_of(&it, None)?.as_str().to_owned()))?,
+        spawned_by: change(params.spawned_by, |it| Ok(gateway.key_of(&it, None)?.as_str().to_owned()))?,
         archived: flag(&params.archived),
         pinned: flag(&params.pinned),
         unread: flag(&params.unread),
@@ -118,7 +118,7 @@ pub(crate) async fn patch(caller: Caller, params: PatchParams) -> Result<PatchRe
 
 pub(crate) async fn reset(caller: Caller, params: ResetParams) -> Result<ResetReply, Refusal> {
     let gateway = &caller.gateway;
-    let key = key_of(&params.key, params.agent_id.as_deref())?;
+    let key = gateway.key_of(&params.key, params.agent_id.as_deref())?;
     let expected = Expected { session_id: params.expected_session_id, ..Expected::default() };
     // Before anything is stopped: a caller who is mistaken stops nothing.
     check(gateway, &key, &expected).await?;
@@ -143,7 +143,7 @@ pub(crate) async fn delete(caller: Caller, params: DeleteParams) -> Result<Delet
         caller.need(Scope::Admin)?;
     }
     let gateway = &caller.gateway;
-    let key = key_of(&params.key, params.agent_id.as_deref())?;
+    let key = gateway.key_of(&params.key, params.agent_id.as_deref())?;
     if key == SessionKey::main(key.agent()) {
         return Err(Refusal::invalid(format!("Cannot delete the main session ({}).", key.as_str())));
     }
@@ -190,7 +190,7 @@ pub(crate) async fn send(caller: Caller, params: SendParams) -> Result<chat::Sen
 pub(crate) async fn abort(caller: Caller, params: AbortParams) -> Result<AbortReply, Refusal> {
     let runs = &caller.gateway.runs;
     let key = match (&params.key, &params.run_id) {
-        (Some(key), _) => key_of(key, None)?,
+        (Some(key), _) => caller.gateway.key_of(key, None)?,
         (None, Some(run_id)) => match runs.active(run_id) {
             Some(run) => run.ask.key.clone(),
             None => {

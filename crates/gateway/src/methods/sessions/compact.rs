@@ -12,7 +12,7 @@ use providers::{Delta, Message, ModelRequest};
 use store::{Compacted, Cut, Record, StoredRecord};
 
 use crate::keys::SessionKey;
-use crate::rows::{SUMMARY, key_of, summary};
+use crate::rows::{SUMMARY, summary};
 use crate::state::Gateway;
 use crate::table::Caller;
 
@@ -31,7 +31,7 @@ and why, facts, names, paths and numbers that matter, and what is still to be do
 
 pub(crate) async fn compact(caller: Caller, params: CompactParams) -> Result<CompactReply, Refusal> {
     let gateway = &caller.gateway;
-    let key = key_of(&params.key, params.agent_id.as_deref())?;
+    let key = gateway.key_of(&params.key, params.agent_id.as_deref())?;
     if params.max_lines == Some(0) {
         return Err(Refusal::invalid("invalid sessions.compact params: at /maxLines: must be at least 1"));
     }

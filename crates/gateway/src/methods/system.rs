@@ -1,0 +1,120 @@
+//! `system-event`, `wake`, `system.info`, `gateway.identity.get`.
+
+use base::random;
+use protocol::Refusal;
+use protocol::catalogues::Nothing;
+use protocol::presence::Entry;
+use protocol::system::{
+    Done, GatewayIdentityReply, SystemEventParams, SystemInfoReply, WakeMode, WakeParams,
+};
+
+use crate::VERSION;
+use crate::identity;
+use crate::keys::SessionKey;
+use crate::limits::HAPPENING_BYTES;
+use crate::runs::Ask;
+use crate::table::Caller;
+
+pub(super) async fn event(caller: Caller, params: SystemEventParams) -> Result<Done, Refusal> {
+    let gateway = &caller.gateway;
+    let text = said(&params.text, "text required")?;
+    let key = match params.session_key.as_deref() {
+        Some(it) => gateway.session_key(it)?,
+        // A beacon of a device is for everybody who listens; the default agent is told of it.
+        None => SessionKey::main(&gateway.force().agents.default().id),
+    };
+    let known = gateway.force().agents.find(key.agent()).is_some();
+    if !known {
+        return Err(crate::agents::not_found(key.agent()));
+    }
+    let who = params.who;
+    let named =
+        [&who.device_id, &who.instance_id, &who.host].into_iter().flatten().find(|it| !it.trim().is_empty());
+    // What says of nobody that he is there changes nothing about who is.
+    if let Some(named) = named {
+        let place = base::text::line(named, 128);
+        let entry = Entry { text: Some(text.clone()), ts: base::clock::now_ms(), ..bounded(who).into() };
+        gateway.beacon(place, entry);
+    }
+    queue(&caller, &key, &text)?;
+    Ok(Done { ok: true })
+}
+
+/// Everything that is told to all is short.
+fn bounded(mut who: protocol::system::Beacon) -> protocol::system::Beacon {
+    let texts = [
+        &mut who.device_id,
+        &mut who.instance_id,
+        &mut who.host,
+        &mut who.ip,
+        &mut who.mode,
+        &mut who.version,
+        &mut who.platform,
+        &mut who.device_family,
+        &mut who.model_identifier,
+        &mut who.reason,
+    ];
+    texts.into_iter().flatten().for_each(|it| *it = base::text::line(it, 128));
+    for list in [&mut who.roles, &mut who.scopes, &mut who.tags] {
+        list.truncate(32);
+        list.iter_mut().for_each(|it| *it = base::text::line(it, 128));
+    }
+    who
+}
+
+pub(super) async fn wake(caller: Caller, params: WakeParams) -> Result<Done, Refusal> {
+    let gateway = &caller.gateway;
+    let text = said(&params.text, "text required")?;
+    let key = match (&params.session_key, &params.agent_id) {
+        (Some(key), _) => gateway.session_key(key)?,
+        (None, named) => SessionKey::main(&gateway.agent(named.as_deref())?.id),
+    };
+    gateway.agent(Some(key.agent()))?;
+    match params.mode {
+        WakeMode::NextHeartbeat => queue(&caller, &key, &text)?,
+        WakeMode::Now => {
+            let run_id = format!("wake-{}", random::hex::<8>());
+            let ask = Ask::new(run_id, key, format!("System: {text}"));
+            gateway.accept(ask).await?;
+        }
+    }
+    Ok(Done { ok: true })
+}
+
+fn said(text: &str, absent: &str) -> Result<String, Refusal> {
+    let text = text.trim();
+    match text.len() {
+        0 => Err(Refusal::invalid(absent)),
+        1..=HAPPENING_BYTES => Ok(text.to_owned()),
+        more => Err(Refusal::invalid(format!(
+            "the text has {more} bytes, more than the {HAPPENING_BYTES} allowed"
+        ))),
+    }
+}
+
+fn queue(caller: &Caller, key: &SessionKey, text: &str) -> Result<(), Refusal> {
+    if caller.gateway.happenings.add(key.as_str(), text) {
+        return Ok(());
+    }
+    Err(Refusal::unavailable("too many conversations wait to be told something already").retryable())
+}
+
+pub(super) async fn info(caller: Caller, _: Nothing) -> Result<SystemInfoReply, Refusal> {
+    let gateway = &caller.gateway;
+    Ok(SystemInfoReply {
+        hostname: crate::handshake::host_name(),
+        platform: std::env::consts::OS.to_owned(),
+        arch: std::env::consts::ARCH.to_owned(),
+        cpu_count: std::thread::available_parallelism().map_or(1, |it| it.get() as u64),
+        pid: std::process::id(),
+        version: VERSION.to_owned(),
+        instance: gateway.instance.name.clone(),
+        port: gateway.port,
+        uptime_ms: gateway.uptime_ms(),
+    })
+}
+
+pub(super) async fn identity(caller: Caller, _: Nothing) -> Result<GatewayIdentityReply, Refusal> {
+    let own = identity::of(&caller.gateway.instance.state_dir).map_err(Refusal::unavailable)?;
+    Ok(GatewayIdentityReply { device_id: own.device_id, public_key: own.public_key })
+}

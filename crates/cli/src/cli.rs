@@ -9,6 +9,7 @@ use crate::commands::approvals::ApprovalsArgs;
 use crate::commands::completion::CompletionArgs;
 use crate::commands::config::ConfigArgs;
 use crate::commands::configure::ConfigureArgs;
+use crate::commands::devices::{DevicesArgs, QrArgs};
 use crate::commands::doctor::DoctorArgs;
 use crate::commands::fleet::FleetArgs;
 use crate::commands::gateway::GatewayArgs;
@@ -73,6 +74,8 @@ pub(crate) enum Command {
     Health(HealthArgs),
     Doctor(DoctorArgs),
     Security(SecurityArgs),
+    Devices(DevicesArgs),
+    Qr(QrArgs),
     Agent(AgentArgs),
     Agents(AgentsArgs),
     System(SystemArgs),
@@ -105,6 +108,8 @@ impl Command {
             Command::Health(it) => it.json,
             Command::Doctor(it) => it.json,
             Command::Security(it) => it.wants_json(),
+            Command::Devices(it) => it.json,
+            Command::Qr(it) => it.json,
             Command::Agent(it) => it.json,
             Command::Agents(it) => it.wants_json(),
             Command::System(it) => it.wants_json(),

@@ -6,6 +6,7 @@ pub(crate) mod approvals;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod configure;
+pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod fleet;
 pub(crate) mod gateway;
@@ -40,6 +41,8 @@ pub(crate) fn run(app: &App, command: Command) -> Result<ExitCode, Failure> {
         Command::Health(args) => health::run(app, &args),
         Command::Doctor(args) => doctor::run(app, &args),
         Command::Security(args) => security::run(app, &args),
+        Command::Devices(args) => devices::run(app, &args),
+        Command::Qr(args) => devices::run_qr(app, &args),
         Command::Agent(args) => agent::run(app, &args),
         Command::Agents(args) => agents::run(app, args),
         Command::System(args) => system::run(app, args),

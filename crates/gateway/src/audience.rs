@@ -285,13 +285,6 @@ impl Audience {
         self.lock().values().cloned().collect()
     }
 
-    /// Closes those that `whose` picks.
-    pub(crate) fn close_those(&self, code: u16, reason: &str, whose: impl Fn(&Client) -> bool) {
-        for client in self.lock().values().filter(|it| whose(it)) {
-            client.close(code, reason);
-        }
-    }
-
     /// Tells everybody who may hear it.
     pub(crate) fn tell(&self, name: Name, payload: &impl Serialize) {
         self.tell_those(name, payload, name.row().slow, |_| true);

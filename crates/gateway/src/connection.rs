@@ -125,15 +125,15 @@ async fn greet(entry: &Entry, socket: &mut Socket, id: &str, left: &AtomicUsize)
         Err(NotARequest::Shape(_)) => return Err(Gone::closing(close::POLICY, "invalid request frame")),
     };
     let admitted = if request.method == "connect" {
-        handshake::admit(&entry.gateway, entry.peer, &nonce, request.params)
+        handshake::admit(&entry.gateway, entry.peer, &nonce, request.params).await
     } else {
         Err(Refused::from(Refusal::invalid("invalid handshake: first request must be connect")))
     };
     let admitted = admitted.map_err(|refused| {
-        let Refused { refusal, close } = refused;
+        let Refused { refusal, close, reason } = refused;
         debug!(peer = ?entry.peer, origin = ?entry.origin, "a connection was refused: {refusal}");
         let response = frame::write_response(&request.id, None, Some(&refusal));
-        Gone { response: Some(response), code: close, reason: refusal.message }
+        Gone { response: Some(response), code: close, reason: reason.unwrap_or(refusal.message) }
     })?;
     let hello: connect::HelloOk = handshake::hello(&entry.gateway, &admitted, id, entry.table.names());
     let body = to_raw_value(&hello).expect("a hello always writes");
@@ -152,10 +152,11 @@ async fn talk(entry: &Entry, mut socket: Socket, id: &str, admitted: Admitted, s
     entry.gateway.audience.join(client.clone());
     entry.gateway.came(&client);
     entry.gateway.node_came(&client);
-    let (ending, gone) = (outbox.ending.clone(), admitted.gone);
+    let (ending, gone, leash) = (outbox.ending.clone(), admitted.gone, admitted.leash);
     let (code, reason) = tokio::select! {
         biased;
         (code, reason) = ending.ended() => (code, Cow::Owned(reason)),
+        (code, reason) = leash.ended() => (code, Cow::Owned(reason)),
         () = gone.cancelled() => (close::AUTH_CHANGED, Cow::Borrowed("gateway auth changed")),
         (code, reason) = exchange(entry, &mut socket, &client, &mut outbox) => (code, Cow::Borrowed(reason)),
         () = stop.cancelled() => (close::RESTART, Cow::Borrowed("service restart")),

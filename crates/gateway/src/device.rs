@@ -9,6 +9,37 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 /// How far a device's clock may be from ours.
 const SKEW_MS: u64 = 2 * 60 * 1000;
 
+/// Bytes of a key.
+const KEY_BYTES: usize = 32;
+
+/// What stands before an Ed25519 key in its envelope.
+const ENVELOPE: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// The second coordinates of the eight points of small order: 0, 1, p - 1, two of order eight, and p and p + 1, which
+/// stand for 0 and 1 where they are not reduced.
+const WEAK: [[u8; KEY_BYTES]; 7] = [
+    [0; KEY_BYTES],
+    with_ends(1, 0, 0),
+    with_ends(0xec, 0xff, 0x7f),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
+        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
+        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+    with_ends(0xed, 0xff, 0x7f),
+    with_ends(0xee, 0xff, 0x7f),
+];
+
+const fn with_ends(first: u8, middle: u8, last: u8) -> [u8; KEY_BYTES] {
+    let mut bytes = [middle; KEY_BYTES];
+    bytes[0] = first;
+    bytes[KEY_BYTES - 1] = last;
+    bytes
+}
+
 /// Why a device is refused: the words, and the code and reason that programs read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadDevice {
@@ -35,23 +66,38 @@ const NONCE: BadDevice = bad("device nonce mismatch", "DEVICE_AUTH_NONCE_MISMATC
 const SIGNATURE: BadDevice =
     bad("device signature invalid", "DEVICE_AUTH_SIGNATURE_INVALID", "device-signature");
 
-/// Checks the device of a `connect`, in the protocol's order.
-pub(crate) fn check(params: &ConnectParams, device: &Device, nonce: &str, now: u64) -> Result<(), BadDevice> {
-    let key = decoded(&device.public_key).filter(|it| it.len() == 32).ok_or(KEY)?;
+/// Checks the device of a `connect`, in the protocol's order. `is_owner`: on the control socket an old client may sign
+/// without the nonce, as nobody else can have heard it.
+pub(crate) fn check(
+    params: &ConnectParams,
+    device: &Device,
+    nonce: &str,
+    now: u64,
+    is_owner: bool,
+) -> Result<(), BadDevice> {
+    let key = raw_key(&device.public_key).filter(|it| !is_weak(it)).ok_or(KEY)?;
     if HEXLOWER.encode(digest(&SHA256, &key).as_ref()) != device.id {
         return Err(ID);
     }
     if now.abs_diff(device.signed_at) > SKEW_MS {
         return Err(STALE);
     }
+    let signature = || decoded(&device.signature).ok_or(SIGNATURE);
+    let key = UnparsedPublicKey::new(&ED25519, key);
+    let v2 = signed(params, device, nonce);
     match device.nonce.as_deref() {
+        None | Some("") if is_owner => {
+            let v1 = format!(
+                "v1{}",
+                v2[2..].strip_suffix(nonce).and_then(|it| it.strip_suffix('|')).unwrap_or("|")
+            );
+            return key.verify(v1.as_bytes(), &signature()?).map_err(|_| SIGNATURE);
+        }
         None | Some("") => return Err(NO_NONCE),
         Some(it) if it != nonce => return Err(NONCE),
         Some(_) => {}
     }
-    let signature = decoded(&device.signature).ok_or(SIGNATURE)?;
-    let key = UnparsedPublicKey::new(&ED25519, key);
-    let v2 = signed(params, device, nonce);
+    let signature = signature()?;
     let client = &params.client;
     let family = client.device_family.as_deref().unwrap_or_default();
     let v3 = format!("v3{}|{}|{}", &v2[2..], plain(&client.platform), plain(family));
@@ -71,6 +117,31 @@ fn signed(params: &ConnectParams, device: &Device, nonce: &str) -> String {
 
 fn plain(text: &str) -> String {
     text.trim().to_ascii_lowercase()
+}
+
+/// The key as the protocol writes it: raw, base64url without padding. As it was given where it is none.
+pub(crate) fn plain_key(text: &str) -> String {
+    raw_key(text).map_or_else(|| text.to_owned(), |it| BASE64URL_NOPAD.encode(&it))
+}
+
+/// A raw key, or one in the envelope that OpenSSL writes.
+fn raw_key(text: &str) -> Option<Vec<u8>> {
+    let Some(body) = text.trim().strip_prefix("-----BEGIN PUBLIC KEY-----") else {
+        return decoded(text).filter(|it| it.len() == KEY_BYTES);
+    };
+    let body = body.strip_suffix("-----END PUBLIC KEY-----")?;
+    let body: String = body.chars().filter(|it| !it.is_whitespace()).collect();
+    let key = decoded(&body)?.strip_prefix(&ENVELOPE)?.to_vec();
+    (key.len() == KEY_BYTES).then_some(key)
+}
+
+/// Whether a key is of small order: anything, or nearly so, is a good signature of such a one. The sign is in the last
+/// bit, and each coordinate also has encodings that are not reduced.
+fn is_weak(key: &[u8]) -> bool {
+    WEAK.iter().any(|weak| {
+        let last = KEY_BYTES - 1;
+        key[..last] == weak[..last] && key[last] & 0x7f == weak[last] & 0x7f
+    })
 }
 
 /// Base64url without padding is the rule; padded and standard base64 are taken too.
@@ -140,7 +211,7 @@ mod tests {
 
     #[track_caller]
     fn verdict(params: &ConnectParams) -> Result<(), BadDevice> {
-        check(params, params.device.as_ref().expect("a device"), "n-1", NOW)
+        check(params, params.device.as_ref().expect("a device"), "n-1", NOW, false)
     }
 
     #[test]

@@ -1,21 +1,23 @@
 //! `connect`: who may come in, as whom, and with which scopes. In the protocol's order of decisions.
 
+mod entry;
+
 use std::net::IpAddr;
 use std::time::Instant;
 
 use base::clock;
 use protocol::connect::{
-    CLIENT_IDS, CLIENT_MODES, ConnectParams, Credentials, Features, Granted, HelloOk, Server,
-    SessionDefaults, Snapshot,
+    CLIENT_IDS, CLIENT_MODES, ConnectParams, Features, Granted, HelloOk, Issued, Server, SessionDefaults,
+    Snapshot,
 };
 use protocol::error::close;
 use protocol::event::Name;
-use protocol::{Code, Refusal, Role, Scope, Scopes, VERSIONS, negotiate};
+use protocol::{Refusal, Role, Scope, VERSIONS, negotiate};
 use serde_json::{json, value::RawValue};
 use tokio_util::sync::CancellationToken;
 
 use crate::VERSION;
-use crate::audience::Who;
+use crate::audience::{Ending, Who};
 use crate::device;
 use crate::keys::SessionKey;
 use crate::limits::POLICY;
@@ -35,6 +37,16 @@ pub(crate) enum Peer {
     Address(IpAddr),
 }
 
+impl Peer {
+    /// The address, where there is one.
+    pub(crate) fn address(self) -> Option<IpAddr> {
+        match self {
+            Peer::Owner => None,
+            Peer::Address(it) => Some(it),
+        }
+    }
+}
+
 /// A connection that is let in.
 #[derive(Debug)]
 pub(crate) struct Admitted {
@@ -46,6 +58,10 @@ pub(crate) struct Admitted {
     pub(crate) method: &'static str,
     /// Cancelled when what it was let in by holds no longer.
     pub(crate) gone: CancellationToken,
+    /// Ends it when its device is let in no longer.
+    pub(crate) leash: Ending,
+    /// Tokens for its device to keep.
+    pub(crate) issued: Vec<Issued>,
 }
 
 /// A connection that is not: what it is told, and how it is closed.
@@ -55,49 +71,42 @@ pub(crate) struct Refused {
     pub(crate) refusal: Box<Refusal>,
     /// The code of the close frame.
     pub(crate) close: u16,
+    /// The reason of the close frame, where it says more than the error does.
+    pub(crate) reason: Option<String>,
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal: Box::new(refusal), close: close::POLICY }
+        Self { refusal: Box::new(refusal), close: close::POLICY, reason: None }
     }
 }
 
 /// Decides about a `connect`.
-pub(crate) fn admit(
+pub(crate) async fn admit(
     gateway: &Gateway,
     peer: Peer,
     nonce: &str,
     params: Option<&RawValue>,
 ) -> Result<Admitted, Refused> {
     let params = read(params)?;
-    let (min, max) = (params.min_protocol, params.max_protocol);
-    let protocol = negotiate(min, max).ok_or_else(|| mismatch(min, max))?;
-    let role = match params.role.as_deref() {
-        None | Some("operator") => Role::Operator,
-        // The smallest admission of a node: a device that proves itself, and the shared secret as for everybody.
-        Some("node") if params.device.is_some() => Role::Node,
-        Some("node") => {
-            let refusal = Refusal::new(Code::InvalidRequest, "device identity required");
-            return Err(refusal.details(json!({"code": "DEVICE_IDENTITY_REQUIRED"})).into());
-        }
-        _ => return Err(Refusal::invalid("invalid role").into()),
-    };
+    let role = params.role.as_deref().map_or(Some(Role::Operator), Role::parse);
+    let protocol = spoken(&params, role)?;
+    let role = role.ok_or_else(|| Refusal::invalid("invalid role"))?;
+    if let Peer::Address(address) = peer {
+        not_locked(gateway, address)?;
+    }
     if let Some(device) = &params.device {
-        device::check(&params, device, nonce, clock::now_ms()).map_err(|it| {
+        let checked = device::check(&params, device, nonce, clock::now_ms(), peer == Peer::Owner);
+        checked.map_err(|it| {
             Refusal::invalid(it.message).details(json!({"code": it.code, "reason": it.reason}))
         })?;
     }
-    let method = match peer {
-        Peer::Owner => ("local", CancellationToken::new()),
-        Peer::Address(address) => authenticate(gateway, address, &params.auth.unwrap_or_default())?,
-    };
-    let (method, gone) = method;
+    let entered = entry::enter(gateway, peer, &params, role).await?;
     let called = params.client.display_name.as_deref().filter(|it| !it.trim().is_empty());
     let who = Who {
         program: base::text::line(called.unwrap_or(&params.client.id), LONGEST_NAME),
         role,
-        scopes: Scopes::asked(if role == Role::Node { &[] } else { &params.scopes }),
+        scopes: entered.scopes,
         caps: params.caps,
         surface: protocol::nodes::Surface {
             caps: Vec::new(),
@@ -105,13 +114,37 @@ pub(crate) fn admit(
             permissions: params.permissions,
         },
         device: params.device.map(|it| it.id),
-        address: match peer {
-            Peer::Owner => None,
-            Peer::Address(it) => Some(it),
-        },
+        address: peer.address(),
         client: params.client,
     };
-    Ok(Admitted { protocol, who, method, gone })
+    let entry::Entered { method, gone, leash, issued, .. } = entered;
+    Ok(Admitted { protocol, who, method, gone, leash, issued })
+}
+
+/// The version that is spoken: the highest in common; a probe may be ahead of us, and a node host is told ours.
+fn spoken(params: &ConnectParams, role: Option<Role>) -> Result<u32, Refused> {
+    let (min, max) = (params.min_protocol, params.max_protocol);
+    let mode = params.client.mode.as_str();
+    let common = negotiate(min, max);
+    let is_node = role == Some(Role::Node) && mode == "node";
+    match common {
+        Some(_) if is_node => Ok(VERSIONS.1),
+        Some(it) => Ok(it),
+        None if mode == "probe" && max >= VERSIONS.0 && min <= max => Ok(VERSIONS.1),
+        None => Err(mismatch(min, max)),
+    }
+}
+
+/// Whoever failed too often is not even looked at.
+fn not_locked(gateway: &Gateway, address: IpAddr) -> Result<(), Refusal> {
+    let Some(left) = gateway.attempts.locked(address, Instant::now()) else { return Ok(()) };
+    let mut refusal = entry::unauthorized(
+        "too many failed authentication attempts (retry later)",
+        "AUTH_RATE_LIMITED",
+        entry::WAIT,
+    );
+    refusal.retry_after_ms = u64::try_from(left.as_millis()).ok();
+    Err(refusal)
 }
 
 fn read(params: Option<&RawValue>) -> Result<ConnectParams, Refusal> {
@@ -131,56 +164,7 @@ fn mismatch(min: u32, max: u32) -> Refused {
         "code": "PROTOCOL_MISMATCH", "clientMinProtocol": min, "clientMaxProtocol": max,
         "expectedProtocol": VERSIONS.1, "minimumProbeProtocol": VERSIONS.0,
     }));
-    Refused { refusal: Box::new(refusal), close: close::PROTOCOL }
-}
-
-/// The shared secret, under either of its names. Whoever failed too often is not even looked at.
-fn authenticate(
-    gateway: &Gateway,
-    address: IpAddr,
-    auth: &Credentials,
-) -> Result<(&'static str, CancellationToken), Refusal> {
-    let now = Instant::now();
-    if let Some(left) = gateway.attempts.locked(address, now) {
-        let mut refusal = unauthorized(
-            "too many failed authentication attempts (retry later)",
-            "AUTH_RATE_LIMITED",
-            "wait_then_retry",
-        );
-        refusal.retry_after_ms = u64::try_from(left.as_millis()).ok();
-        return Err(refusal);
-    }
-    let force = gateway.force();
-    let access = &force.access;
-    let offered: Vec<&str> = [&auth.token, &auth.password, &auth.device_token, &auth.bootstrap_token]
-        .into_iter()
-        .flatten()
-        .map(String::as_str)
-        .collect();
-    let name = access.method;
-    if offered.is_empty() {
-        let text = format!(
-            "gateway {name} missing (pass the value of gateway.auth.{name} of instance {})",
-            gateway.instance.name
-        );
-        let code = if name == "token" { "AUTH_TOKEN_MISSING" } else { "AUTH_PASSWORD_MISSING" };
-        return Err(unauthorized(&text, code, "update_auth_credentials"));
-    }
-    // Whatever is offered must be right: one good credential does not excuse a bad one beside it.
-    if offered.iter().all(|it| access.secret.matches(it)) {
-        return Ok((name, access.gone.clone()));
-    }
-    gateway.attempts.failed(address, now);
-    let text = format!("gateway {name} mismatch (use this gateway's gateway.auth.{name} or pair the device)");
-    let code = if name == "token" { "AUTH_TOKEN_MISMATCH" } else { "AUTH_PASSWORD_MISMATCH" };
-    Err(unauthorized(&text, code, "update_auth_credentials"))
-}
-
-fn unauthorized(text: &str, code: &str, next: &str) -> Refusal {
-    let reason = code.trim_start_matches("AUTH_").to_ascii_lowercase();
-    Refusal::new(Code::InvalidRequest, format!("unauthorized: {text}")).details(json!({
-        "code": code, "authReason": reason, "canRetryWithDeviceToken": false, "recommendedNextStep": next,
-    }))
+    Refused { refusal: Box::new(refusal), close: close::PROTOCOL, reason: None }
 }
 
 /// What a client is told that was let in.
@@ -223,6 +207,9 @@ pub(crate) fn hello(gateway: &Gateway, admitted: &Admitted, connection: &str, me
             method: admitted.method.to_owned(),
             role: admitted.who.role.name().to_owned(),
             scopes: admitted.who.scopes.names(),
+            device_token: admitted.issued.first().map(|it| it.device_token.clone()),
+            issued_at_ms: admitted.issued.first().map(|it| it.issued_at_ms),
+            device_tokens: if admitted.issued.len() > 1 { admitted.issued.clone() } else { Vec::new() },
         },
         policy: POLICY,
     }

@@ -14,6 +14,7 @@ mod commands;
 pub mod config;
 mod connection;
 mod device;
+mod devices;
 mod door;
 mod driver;
 mod force;

@@ -102,6 +102,20 @@ pub(crate) const HAPPENINGS: usize = 20;
 pub(crate) const HAPPENING_BYTES: usize = 8 * 1024;
 /// Conversations that have something to be told.
 pub(crate) const TOLD_SESSIONS: usize = 1000;
+/// Paired devices.
+pub(crate) const DEVICES: usize = 1000;
+/// Devices that wait to be let in; the oldest goes.
+pub(crate) const PENDING: usize = 50;
+/// The same, of one address.
+pub(crate) const PENDING_OF_ADDRESS: usize = 10;
+/// How long a device waits to be let in, in milliseconds.
+pub(crate) const PAIRING_MS: u64 = 5 * 60 * 1000;
+/// How long a device's token is good after its successor was handed out and is not used, in milliseconds.
+pub(crate) const TOKEN_GRACE_MS: u64 = 60 * 1000;
+/// Setup codes that are remembered.
+pub(crate) const SETUP_CODES: usize = 50;
+/// How long a setup code is good, in milliseconds.
+pub(crate) const SETUP_MS: u64 = 10 * 60 * 1000;
 
 const FAILURES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);

@@ -6,6 +6,7 @@ mod approvals;
 mod catalogues;
 mod chat;
 mod config;
+mod devices;
 mod health;
 pub(crate) use health::{Written, known, readiness, sessions_now};
 mod logs;
@@ -98,6 +99,16 @@ pub(crate) fn table() -> Table {
         .on::<rpc::models::List, _, _>(models::list)
         .on::<rpc::models::AuthStatus, _, _>(models::auth_status)
         .on::<rpc::logs::Tail, _, _>(logs::tail)
+        // device.*: who may connect without the shared secret.
+        .on::<rpc::devices::List, _, _>(devices::list)
+        .on::<rpc::devices::Approve, _, _>(devices::approve)
+        .on::<rpc::devices::Reject, _, _>(devices::reject)
+        .on::<rpc::devices::Remove, _, _>(devices::remove)
+        .on::<rpc::devices::Rename, _, _>(devices::rename)
+        .on::<rpc::devices::Rotate, _, _>(devices::rotate)
+        .on::<rpc::devices::Revoke, _, _>(devices::revoke)
+        .on::<rpc::devices::SetupCode, _, _>(devices::setup_code)
+        .on::<rpc::devices::SetupStatus, _, _>(devices::setup_status)
         // config.*: the document.
         .on::<rpc::config::Get, _, _>(config::get)
         .on::<rpc::config::Set, _, _>(config::set)

@@ -15,6 +15,7 @@ use crate::approvals::Approvals;
 use crate::archive::Archive;
 use crate::audience::{Audience, Client};
 use crate::bind::Mode;
+use crate::devices::Devices;
 use crate::door::Door;
 use crate::force::{Current, Force};
 use crate::happenings::Happenings;
@@ -52,6 +53,8 @@ pub(crate) struct Gateway {
     pub(crate) audience: Audience,
     /// Who is there.
     pub(crate) roster: Roster,
+    /// Who is paired.
+    pub(crate) devices: Devices,
     /// Who failed to authenticate.
     pub(crate) attempts: Attempts,
     /// What runs.
@@ -158,6 +161,7 @@ impl Gateway {
             sessions_before,
             models: Models::new(&instance.name),
             happenings: Happenings::default(),
+            devices: Devices::new(&instance.state_dir),
             walk: Walk::default(),
             instance,
             ambient,

@@ -250,15 +250,53 @@ pub struct SessionDefaults {
 }
 
 /// What was granted.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct Granted {
-    /// How the caller was known: `token`, `password`, or `local` for the owner on the control socket.
+    /// How the caller was known: `token`, `password`, `device-token`, `bootstrap-token`, or `local` for the owner on the
+    /// control socket.
     pub method: String,
     /// `operator` or `node`.
     pub role: String,
     /// May be fewer than were asked for.
     pub scopes: Vec<String>,
+    /// A token that the device is to keep: it is told once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_token: Option<String>,
+    /// When that was made, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at_ms: Option<u64>,
+    /// Where a setup code made several, all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub device_tokens: Vec<Issued>,
+}
+
+impl std::fmt::Debug for Granted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Granted({} as {}: {:?})", self.method, self.role, self.scopes)
+    }
+}
+
+/// A token that was made for a device.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Issued {
+    /// The token.
+    pub device_token: String,
+    /// What it makes of its holder.
+    pub role: crate::Role,
+    /// What it lets its holder do.
+    pub scopes: Vec<String>,
+    /// Unix milliseconds.
+    pub issued_at_ms: u64,
+}
+
+impl std::fmt::Debug for Issued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Issued({}: {:?})", self.role.name(), self.scopes)
+    }
 }
 
 /// The limits.

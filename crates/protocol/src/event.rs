@@ -40,6 +40,12 @@ pub enum Name {
     SessionMessage,
     /// A tool's step, for those who follow the conversation without taking the run's own steps.
     SessionTool,
+    /// A device wants to be let in.
+    DeviceRequested,
+    /// It is, or is not.
+    DeviceResolved,
+    /// A paired device, or a token of it, changed.
+    DeviceChanged,
 }
 
 /// How a slow client is treated.
@@ -108,6 +114,9 @@ impl Name {
         row(Name::SessionsChanged, "sessions.changed", Hears::With(Scope::Read), WhenSlow::Skip),
         row(Name::SessionMessage, "session.message", Hears::With(Scope::Read), WhenSlow::Close),
         row(Name::SessionTool, "session.tool", Hears::With(Scope::Read), WhenSlow::Skip),
+        row(Name::DeviceRequested, "device.pair.requested", Hears::With(Scope::Pairing), WhenSlow::Close),
+        row(Name::DeviceResolved, "device.pair.resolved", Hears::With(Scope::Pairing), WhenSlow::Close),
+        row(Name::DeviceChanged, "device.pair.changed", Hears::With(Scope::Pairing), WhenSlow::Close),
     ];
 
     /// The name on the wire.

@@ -10,6 +10,7 @@ pub mod catalogues;
 pub mod chat;
 pub mod config;
 pub mod connect;
+pub mod devices;
 pub mod error;
 pub mod event;
 pub mod frame;

@@ -77,8 +77,15 @@ pub(super) fn schema(_: &Path) -> anyhow::Result<String> {
 /// What the type of each method says of it.
 fn about() -> anyhow::Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir(Path::new(SOURCES).join("src")).context("no sources")? {
-        let text = std::fs::read_to_string(entry?.path()).context("no source")?;
+    let mut paths = vec![Path::new(SOURCES).join("src")];
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            for entry in std::fs::read_dir(&path).context("no sources")? {
+                paths.push(entry?.path());
+            }
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
         let mut lines = text.lines().peekable();
         while let Some(line) = lines.next() {
             let Some((name, first)) = line.strip_prefix("/// `").and_then(|it| it.split_once("`: ")) else {

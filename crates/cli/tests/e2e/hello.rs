@@ -111,7 +111,11 @@ fn the_token_opens_under_either_name_and_nothing_else_does() {
         (json!({"password": "wrong"}), MISMATCH, "AUTH_TOKEN_MISMATCH"),
         (json!({"token": ""}), MISMATCH, "AUTH_TOKEN_MISMATCH"),
         (json!({"token": TOKEN, "password": "wrong"}), MISMATCH, "AUTH_TOKEN_MISMATCH"),
-        (json!({"token": TOKEN, "deviceToken": "wrong"}), MISMATCH, "AUTH_TOKEN_MISMATCH"),
+        (
+            json!({"token": TOKEN, "deviceToken": "wrong"}),
+            "unauthorized: device token mismatch (rotate/reissue device token)",
+            "AUTH_DEVICE_TOKEN_MISMATCH",
+        ),
         (json!({}), missing, "AUTH_TOKEN_MISSING"),
         (Value::Null, missing, "AUTH_TOKEN_MISSING"),
     ] {
@@ -140,7 +144,6 @@ fn what_is_no_good_connect_is_refused_by_its_place() {
         ("/minProtocol", json!("four"), place("/minProtocol: ")),
         ("/scopes", json!("operator.admin"), place("/scopes: ")),
         ("/client", json!({"id": "cli"}), place("/client: missing field `version`")),
-        ("/role", json!("node"), "device identity required".to_owned()),
         ("/role", json!("boss"), "invalid role".to_owned()),
     ] {
         let refusal = refused(&scene, |it| *it.pointer_mut(pointer).expect("it is there") = value);

@@ -22,6 +22,7 @@ mod config_verbs;
 mod configure;
 mod conformance;
 mod crash;
+mod devices;
 mod disk;
 mod doctor;
 mod documents;

@@ -42,14 +42,6 @@ pub(crate) fn table() -> Table {
         // agent: one turn, and how it ended.
         .on::<rpc::agent::Run, _, _>(agent::run)
         .on::<rpc::agent::Wait, _, _>(agent::wait)
-        // exec.approval.*: a decision about a command. exec.approvals.*: what needs none.
-        .on::<rpc::approvals::Request, _, _>(approvals::request)
-        .on::<rpc::approvals::WaitDecision, _, _>(approvals::wait_decision)
-        .on::<rpc::approvals::Resolve, _, _>(approvals::resolve)
-        .on::<rpc::approvals::List, _, _>(approvals::list)
-        .on::<rpc::approvals::Get, _, _>(approvals::get)
-        .on::<rpc::approvals::PolicyGet, _, _>(approvals::policy_get)
-        .on::<rpc::approvals::PolicySet, _, _>(approvals::policy_set)
         // agents.*: who answers.
         .on::<rpc::agents::List, _, _>(agents::list)
         .on::<rpc::agents::GetIdentity, _, _>(agents::identity)
@@ -64,37 +56,6 @@ pub(crate) fn table() -> Table {
         .on::<rpc::system::Wake, _, _>(system::wake)
         .on::<rpc::system::SystemInfo, _, _>(system::info)
         .on::<rpc::system::GatewayIdentity, _, _>(system::identity)
-        // node.*: devices that do what they are asked.
-        .on::<rpc::nodes::List, _, _>(nodes::list)
-        .on::<rpc::nodes::Describe, _, _>(nodes::describe)
-        .on::<rpc::nodes::Rename, _, _>(nodes::rename)
-        .on::<rpc::nodes::PairList, _, _>(nodes::pair_list)
-        .on::<rpc::nodes::PairApprove, _, _>(nodes::pair_approve)
-        .on::<rpc::nodes::PairReject, _, _>(nodes::pair_reject)
-        .on::<rpc::nodes::PairRemove, _, _>(nodes::pair_remove)
-        .on::<rpc::nodes::Invoke, _, _>(nodes::invoke)
-        .on::<rpc::nodes::InvokeResult, _, _>(nodes::invoke_result)
-        .on::<rpc::nodes::Event, _, _>(nodes::event)
-        // sessions.*: the conversations.
-        .on::<rpc::sessions::List, _, _>(sessions::list)
-        .on::<rpc::sessions::Describe, _, _>(sessions::describe)
-        .on::<rpc::sessions::Preview, _, _>(sessions::preview)
-        .on::<rpc::sessions::Resolve, _, _>(sessions::resolve)
-        .on::<rpc::sessions::Get, _, _>(sessions::get)
-        .on::<rpc::sessions::Create, _, _>(sessions::create)
-        .on::<rpc::sessions::Patch, _, _>(sessions::patch)
-        .on::<rpc::sessions::Reset, _, _>(sessions::reset)
-        .on::<rpc::sessions::Delete, _, _>(sessions::delete)
-        .on::<rpc::sessions::Compact, _, _>(sessions::compact)
-        .on::<rpc::sessions::Send, _, _>(sessions::send)
-        .on::<rpc::sessions::Abort, _, _>(sessions::abort)
-        .on::<rpc::sessions::Subscribe, _, _>(sessions::subscribe)
-        .on::<rpc::sessions::MessagesSubscribe, _, _>(sessions::messages_subscribe)
-        .on::<rpc::sessions::MessagesUnsubscribe, _, _>(sessions::messages_unsubscribe)
-        // What answers cost.
-        .on::<rpc::usage::Status, _, _>(usage::status)
-        .on::<rpc::usage::Cost, _, _>(usage::cost)
-        .on::<rpc::usage::Sessions, _, _>(usage::sessions)
         // What there is.
         .on::<rpc::models::List, _, _>(models::list)
         .on::<rpc::models::AuthStatus, _, _>(models::auth_status)
@@ -121,8 +82,59 @@ pub(crate) fn table() -> Table {
         .on::<rpc::wizard::Next, _, _>(wizard::next)
         .on::<rpc::wizard::Cancel, _, _>(wizard::cancel)
         .on::<rpc::wizard::Status, _, _>(wizard::status);
+    conversations(&mut table);
+    machines(&mut table);
     catalogues(&mut table);
     table
+}
+
+/// Conversations, and what they cost.
+fn conversations(table: &mut Table) {
+    table
+        // sessions.*: the conversations.
+        .on::<rpc::sessions::List, _, _>(sessions::list)
+        .on::<rpc::sessions::Describe, _, _>(sessions::describe)
+        .on::<rpc::sessions::Preview, _, _>(sessions::preview)
+        .on::<rpc::sessions::Resolve, _, _>(sessions::resolve)
+        .on::<rpc::sessions::Get, _, _>(sessions::get)
+        .on::<rpc::sessions::Create, _, _>(sessions::create)
+        .on::<rpc::sessions::Patch, _, _>(sessions::patch)
+        .on::<rpc::sessions::Reset, _, _>(sessions::reset)
+        .on::<rpc::sessions::Delete, _, _>(sessions::delete)
+        .on::<rpc::sessions::Compact, _, _>(sessions::compact)
+        .on::<rpc::sessions::Send, _, _>(sessions::send)
+        .on::<rpc::sessions::Abort, _, _>(sessions::abort)
+        .on::<rpc::sessions::Subscribe, _, _>(sessions::subscribe)
+        .on::<rpc::sessions::MessagesSubscribe, _, _>(sessions::messages_subscribe)
+        .on::<rpc::sessions::MessagesUnsubscribe, _, _>(sessions::messages_unsubscribe)
+        // What answers cost.
+        .on::<rpc::usage::Status, _, _>(usage::status)
+        .on::<rpc::usage::Cost, _, _>(usage::cost)
+        .on::<rpc::usage::Sessions, _, _>(usage::sessions);
+}
+
+/// Devices, and what is run on them and here.
+fn machines(table: &mut Table) {
+    table
+        // exec.approval.*: a decision about a command. exec.approvals.*: what needs none.
+        .on::<rpc::approvals::Request, _, _>(approvals::request)
+        .on::<rpc::approvals::WaitDecision, _, _>(approvals::wait_decision)
+        .on::<rpc::approvals::Resolve, _, _>(approvals::resolve)
+        .on::<rpc::approvals::List, _, _>(approvals::list)
+        .on::<rpc::approvals::Get, _, _>(approvals::get)
+        .on::<rpc::approvals::PolicyGet, _, _>(approvals::policy_get)
+        .on::<rpc::approvals::PolicySet, _, _>(approvals::policy_set)
+        // node.*: devices that do what they are asked.
+        .on::<rpc::nodes::List, _, _>(nodes::list)
+        .on::<rpc::nodes::Describe, _, _>(nodes::describe)
+        .on::<rpc::nodes::Rename, _, _>(nodes::rename)
+        .on::<rpc::nodes::PairList, _, _>(nodes::pair_list)
+        .on::<rpc::nodes::PairApprove, _, _>(nodes::pair_approve)
+        .on::<rpc::nodes::PairReject, _, _>(nodes::pair_reject)
+        .on::<rpc::nodes::PairRemove, _, _>(nodes::pair_remove)
+        .on::<rpc::nodes::Invoke, _, _>(nodes::invoke)
+        .on::<rpc::nodes::InvokeResult, _, _>(nodes::invoke_result)
+        .on::<rpc::nodes::Event, _, _>(nodes::event);
 }
 
 /// Lists and states of what there is.

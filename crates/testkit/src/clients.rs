@@ -48,6 +48,24 @@ impl Clients {
         Output::within(self.node(&program, args), LIMIT)
     }
 
+    /// What `clients/library.cjs` sees at `url`: pairs of what and value, in its order.
+    ///
+    /// # Panics
+    /// As [`Clients::original`], and when it does not end well.
+    #[track_caller]
+    pub fn library(&self, url: &str, token: &str) -> Vec<(String, Value)> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/library.cjs");
+        let output = Output::within(self.node(&script, &[url, token]), LIMIT);
+        let line = |line: &str| {
+            let mut it: Value =
+                serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}\n{output:?}"));
+            (it["what"].as_str().unwrap_or_default().to_owned(), it["value"].take())
+        };
+        let seen: Vec<_> = output.stdout.lines().map(line).collect();
+        assert_eq!(seen.last().map(|it| it.0.as_str()), Some("end"), "{seen:#?}\n{}", output.stderr);
+        seen
+    }
+
     /// Nothing of this process's environment reaches it.
     fn node(&self, program: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(variable(NODE));

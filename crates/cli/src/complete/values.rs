@@ -290,7 +290,7 @@ mod tests {
             found.iter().map(|it| it.get_value().to_string_lossy().into_owned()).collect::<Vec<_>>()
         };
         let obeyed = ["gateway.auth", "gateway.auth.mode", "gateway.auth.password", "gateway.auth.token"];
-        assert_eq!(found("gateway.a"), obeyed);
+        assert_eq!(found("gateway.au"), obeyed);
         assert_eq!(found("gateway.o"), ["gateway.own"]);
         assert!(found("hush").is_empty());
     }

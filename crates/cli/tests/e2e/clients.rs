@@ -71,6 +71,15 @@ fn the_original_s_command_line_talks_to_our_agent() {
 }
 
 #[test]
+fn the_original_s_command_line_lists_devices_and_agents() {
+    let scene = Scene::new();
+    let devices = original(&scene, &["devices", "list"]);
+    assert_eq!((&devices["paired"], &devices["pending"]), (&json!([]), &json!([])), "{devices}");
+    let agents = original(&scene, &["gateway", "call", "agents.list"]);
+    assert_eq!(agents["agents"][0]["id"], "main", "{agents}");
+}
+
+#[test]
 fn the_original_s_command_line_is_refused_with_a_wrong_token() {
     let scene = Scene::new();
     let url = address(&scene);
@@ -78,4 +87,21 @@ fn the_original_s_command_line_is_refused_with_a_wrong_token() {
     let output = Clients::new(&scene.sandbox).original(&words);
     assert_ne!(output.status, 0);
     assert_eq!(output.json()["error"]["details"]["code"], "AUTH_TOKEN_MISMATCH", "{output:?}");
+}
+#[test]
+fn a_program_written_with_a_library_works() {
+    let scene = Scene::new();
+    scene.model.on("hello from a library", Script::new().text("hello to the library"));
+    scene.model.on("without end", Script::new().text("and so on").hang());
+    let seen = Clients::new(&scene.sandbox).library(&address(&scene), TOKEN);
+    let of = |what: &str| {
+        let found = seen.iter().find(|it| it.0 == what);
+        &found.unwrap_or_else(|| panic!("{what} was not seen: {seen:#?}")).1
+    };
+    assert_eq!(of("chat")["text"], "hello to the library");
+    assert_eq!(of("chat")["kinds"]["done"], 1, "{seen:#?}");
+    assert_eq!(of("abort")["aborted"], true, "{seen:#?}");
+    assert_eq!(of("sessions"), &json!(["agent:main:library"]));
+    assert_eq!((of("config"), of("health")), (&json!(true), &json!(true)));
+    assert!(of("unknown").as_str().is_some_and(|it| it.contains("no.such.method") || it.contains("scope")));
 }

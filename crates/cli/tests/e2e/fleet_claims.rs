@@ -32,7 +32,7 @@ fn all_that_a_gateway_holds_is_listed_for_as_long_as_it_lives() {
     let (port, pinned) = (fleet.port("a"), cdp_port(&fleet));
     let (second, chrome) = (fleet.sandbox.path().join("second"), fleet.sandbox.path().join("chrome"));
     fleet.configure("a", |it| {
-        it["agents"]["list"] = json!([{"id": "main", "workspace": second}]);
+        it["agents"]["list"] = json!([{"id": "main", "default": true}, {"id": "other", "workspace": second}]);
         it["browser"] = json!({"cdpUrl": BROWSER, "profiles": {
             "x": {"cdpPort": pinned}, "y": {"userDataDir": chrome}}});
         it["channels"] = json!({"telegram": {"botToken": "123456:secret-bot"}});

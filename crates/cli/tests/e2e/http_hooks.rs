@@ -77,7 +77,7 @@ fn what_a_hook_may_not_is_refused_with_a_reason() {
     check("/hooks/wake", json!({"text": "x", "sessionKey": "main"}), 400, "allowRequestSessionKey");
     check("/hooks/agent", json!({}), 400, "message required");
     check("/hooks/agent", json!([1]), 400, "bad body");
-    check("/hooks/agent", json!({"message": "x", "agentId": "nobody"}), 400, "unknown agent id");
+    check("/hooks/agent", json!({"message": "x", "agentId": "nobody"}), 400, "not found");
     check("/hooks/agent", json!({"message": "x", "sessionKey": "main"}), 400, "allowRequestSessionKey");
     check("/hooks/agent", json!({"message": "x", "sessionMode": "persistent"}), 400, "needs a sessionKey");
     check("/hooks/agent", json!({"message": "x", "channel": "telegram", "to": "1"}), 400, "not connected");

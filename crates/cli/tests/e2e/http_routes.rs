@@ -92,7 +92,7 @@ fn no_route_answers_a_foreign_name_or_a_foreign_page() {
     // Two names for one request are one too many.
     on_each(&scene, "two hosts", |_| Some(400), |it, route| known(it, route).header("Host: evil.example"));
     let absolute = Ask::get(port, "http://evil.example/healthz").send();
-    assert_eq!(absolute.status, 421, "{absolute:?}");
+    assert_eq!(absolute.status, 400, "{absolute:?}");
     assert!(scene.model.requests().is_empty());
 }
 

@@ -72,8 +72,8 @@ fn what_is_no_request_for_a_tool_is_refused() {
         (json!({"tool": 5}), "bad body"),
         (json!([null, "read", null, {}, null, null, false]), "expected a JSON object"),
         (json!({"tool": "read", "args": "x"}), "bad body"),
-        (json!({"tool": "read", "agentId": "nobody"}), "must name one agent"),
-        (json!({"tool": "read", "sessionKey": "agent:nobody:main"}), "must name one agent"),
+        (json!({"tool": "read", "agentId": "nobody"}), "not found"),
+        (json!({"tool": "read", "sessionKey": "agent:nobody:main"}), "not found"),
         (json!({"tool": "read", "args": {}}), "bad arguments"),
     ] {
         let answer = invoke(&scene, &body);

@@ -91,6 +91,7 @@ const OBJECTS: &[&str] = &[
     "models",
     "models.providers.*",
     "models.providers.*.models.[]",
+    "models.providers.*.models.[].cost",
     "tools",
     "tools.exec",
     "hooks",

@@ -6,7 +6,6 @@ mod settings;
 
 use std::time::Duration;
 
-use agent::DEFAULT_AGENT;
 use base::Secret;
 use data_encoding::HEXLOWER;
 use hyper::StatusCode;
@@ -144,11 +143,11 @@ async fn start_wake(asked: &Asked, wake: Wake, name: Option<String>) -> Result<V
         }
         Some(_) => return Err(bad("mode: use \"now\" or \"next-heartbeat\"")),
     }
-    check_agent(asked, wake.agent_id.as_deref())?;
+    let agent = check_agent(asked, wake.agent_id.as_deref())?;
     check_caller_key(asked, wake.session_key.as_deref())?;
     let key = match &wake.session_key {
-        Some(key) => SessionKey::parse(key, DEFAULT_AGENT)?,
-        None => SessionKey::main(DEFAULT_AGENT),
+        Some(key) => SessionKey::parse(key, &agent)?,
+        None => SessionKey::main(&agent),
     };
     let run_id = format!("hook-{}", Uuid::new_v4());
     let (message, extra) = from_outside(name.as_deref().unwrap_or("wake"), said);
@@ -162,10 +161,10 @@ async fn start_agent(asked: &Asked, it: Message) -> Result<Value, Refused> {
     if it.message.trim().is_empty() {
         return Err(bad("message required"));
     }
-    check_agent(asked, it.agent_id.as_deref())?;
+    let agent = check_agent(asked, it.agent_id.as_deref())?;
     check_delivery(&it)?;
     let run_id = run_id(asked, &it)?;
-    let key = session(asked, &it, &run_id)?;
+    let key = session(asked, &it, &agent, &run_id)?;
     let gateway = asked.gateway();
     if let Some(model) = &it.model {
         gateway.named_model(model, "model").await?;
@@ -206,17 +205,14 @@ fn from_outside(name: &str, said: &str) -> (String, String) {
     (message, extra)
 }
 
-fn check_agent(asked: &Asked, id: Option<&str>) -> Result<(), Refused> {
-    let agent = id.unwrap_or(DEFAULT_AGENT);
-    if agent != DEFAULT_AGENT {
-        return Err(bad(format!("unknown agent id \"{}\"", base::text::line(agent, 80))));
-    }
+fn check_agent(asked: &Asked, id: Option<&str>) -> Result<String, Refused> {
+    let agent = asked.gateway().agent(id)?.id;
     let force = asked.gateway().force();
     let allowed = force.config.hooks.allowed_agent_ids.as_ref();
-    if allowed.is_some_and(|it| !it.iter().any(|it| it == agent || it == "*")) {
+    if allowed.is_some_and(|it| !it.iter().any(|it| *it == agent || it == "*")) {
         return Err(bad(format!("hooks.allowedAgentIds does not allow agent \"{agent}\"")));
     }
-    Ok(())
+    Ok(agent)
 }
 
 /// A key that comes with the request, which is outside.
@@ -270,23 +266,23 @@ fn run_id(asked: &Asked, it: &Message) -> Result<String, Refused> {
     Ok(format!("hook-{}", HEXLOWER.encode(&digest(&SHA256, content.to_string().as_bytes()).as_ref()[..16])))
 }
 
-fn session(asked: &Asked, it: &Message, run_id: &str) -> Result<SessionKey, Refused> {
+fn session(asked: &Asked, it: &Message, agent: &str, run_id: &str) -> Result<SessionKey, Refused> {
     let force = asked.gateway().force();
     let hooks = &force.config.hooks;
     let named = it.session_key.as_deref().or(hooks.default_session_key.as_deref()).map(str::trim);
     let named = named.filter(|it| !it.is_empty());
     let key = match (it.session_mode.as_deref(), named) {
         (Some("persistent"), None) => return Err(bad("sessionMode \"persistent\" needs a sessionKey")),
-        (Some("persistent"), Some(name)) => SessionKey::parse(name, DEFAULT_AGENT)?,
+        (Some("persistent"), Some(name)) => SessionKey::parse(name, agent)?,
         // A conversation of its own, below the name.
         (None | Some("isolated"), Some(name)) => {
-            let name = SessionKey::parse(name, DEFAULT_AGENT)?;
-            SessionKey::parse(&format!("{}:{run_id}", name.as_str()), DEFAULT_AGENT)?
+            let name = SessionKey::parse(name, agent)?;
+            SessionKey::parse(&format!("{}:{run_id}", name.as_str()), agent)?
         }
-        (None | Some("isolated"), None) => SessionKey::parse(&format!("hook:{run_id}"), DEFAULT_AGENT)?,
+        (None | Some("isolated"), None) => SessionKey::parse(&format!("hook:{run_id}"), agent)?,
         (Some(_), _) => return Err(bad("sessionMode: use \"isolated\" or \"persistent\"")),
     };
-    if key.agent() != DEFAULT_AGENT {
+    if key.agent() != agent {
         return Err(bad(format!("sessionKey: unknown agent id \"{}\"", key.agent())));
     }
     let rest = key.as_str().splitn(3, ':').nth(2).unwrap_or_default();

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use agent::tools::{self, Tool};
-use agent::{DEFAULT_AGENT, Workbench, workspace};
+use agent::tools::Tool;
+use agent::{Workbench, workspace};
 use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,8 @@ use tracing::info;
 
 use super::reply::{Answer, json_answer};
 use super::{Asked, is_object};
+use crate::agents::Agent;
 use crate::force::Force;
-use crate::keys::SessionKey;
 
 /// Not to be had over HTTP, whatever agents may use.
 const DENIED: [&str; 12] = [
@@ -71,14 +71,15 @@ async fn attempt(asked: &Asked) -> Result<Answer, Box<Answer>> {
         serde_json::from_slice(&asked.body).map_err(|error| bad(&format!("bad body: {error}")))?;
     let name = request.name.as_deref().or(request.tool.as_deref()).map(str::trim).filter(|it| !it.is_empty());
     let name = name.ok_or_else(|| bad("tools.invoke requires name"))?;
-    let agent = request.agent_id.as_deref().unwrap_or(DEFAULT_AGENT);
-    let key = SessionKey::parse(request.session_key.as_deref().unwrap_or("main"), agent);
-    let key = key.map_err(|it| bad(&it.message))?;
-    if agent != DEFAULT_AGENT || key.agent() != agent {
+    let gateway = asked.gateway();
+    let key = request.session_key.as_deref().unwrap_or(crate::keys::MAIN);
+    let key = gateway.key_of(key, request.agent_id.as_deref()).map_err(|it| bad(&it.message))?;
+    let agent = gateway.agent(Some(key.agent())).map_err(|it| bad(&it.message))?;
+    if request.agent_id.as_deref().is_some_and(|it| it.trim() != agent.id) {
         return Err(bad("agentId and sessionKey must name one agent that there is"));
     }
-    let force = asked.gateway().force();
-    let tool = available(&force, name).ok_or_else(|| {
+    let force = gateway.force();
+    let tool = available(&force, &agent, name).ok_or_else(|| {
         let words = format!("Tool not available: {}", base::text::line(name, 80));
         refused(StatusCode::NOT_FOUND, "not_found", &words)
     })?;
@@ -94,27 +95,27 @@ async fn attempt(asked: &Asked) -> Result<Answer, Box<Answer>> {
             &json!({"ok": true, "dryRun": true, "tool": name, "args": args}),
         ));
     }
-    run(asked, &force, tool, Value::Object(args)).await
+    run(asked, &agent, tool, Value::Object(args)).await
 }
 
-fn available(force: &Force, name: &str) -> Option<&'static dyn Tool> {
-    let (over_http, of_agents) = (&force.config.gateway.tools, &force.config.tools);
+fn available(force: &Force, agent: &Agent, name: &str) -> Option<&'static dyn Tool> {
+    let over_http = &force.config.gateway.tools;
     let is = |list: &[String]| list.iter().any(|it| it == name);
     if is(&over_http.deny) || DENIED.contains(&name) && !is(&over_http.allow) {
         return None;
     }
-    let allowed = tools::allowed(of_agents.allow.as_deref(), &of_agents.deny);
-    allowed.into_iter().find(|it| it.spec().name == name)
+    agent.tools(&force.config.tools).into_iter().find(|it| it.spec().name == name)
 }
 
 /// Who hangs up stops it.
-async fn run(asked: &Asked, force: &Force, tool: &dyn Tool, args: Value) -> Result<Answer, Box<Answer>> {
+async fn run(asked: &Asked, agent: &Agent, tool: &dyn Tool, args: Value) -> Result<Answer, Box<Answer>> {
     let gateway = asked.gateway();
+    let force = gateway.force();
     let broken = |words: String| refused(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", &words);
-    workspace::seed(&force.workspace, force.config.agents.defaults.skip_bootstrap)
+    workspace::seed(&agent.workspace, force.config.agents.defaults.skip_bootstrap)
         .map_err(|error| broken(format!("the workspace cannot be used: {}", base::text::chain(&error))))?;
     let limit = Duration::from_secs(force.config.tools.exec.timeout_sec);
-    let bench = Workbench::open(&force.workspace, gateway.ambient.child(&gateway.instance.name), limit)
+    let bench = Workbench::open(&agent.workspace, gateway.ambient.child(&gateway.instance.name), limit)
         .map_err(|error| broken(format!("the workspace cannot be opened: {error}")))?;
     let name = tool.spec().name;
     let Some(outcome) = asked.gone.run_until_cancelled(tool.run(args, &bench)).await else {

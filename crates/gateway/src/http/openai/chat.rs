@@ -81,7 +81,7 @@ async fn attempt(asked: &Asked) -> Result<Answer, Problem> {
     if tokens.contains(&Some(0)) {
         return Err(Problem::bad("`max_tokens` and `max_completion_tokens` must be at least 1"));
     }
-    let key = target::session(asked, agent, "openai", request.user.as_deref())?;
+    let key = target::session(asked, &agent, "openai", request.user.as_deref())?;
     let tools = ClientTools::of(&request.tools, &request.tool_choice)?;
     let id = format!("chatcmpl_{}", Uuid::new_v4());
     let wanted = Wanted {

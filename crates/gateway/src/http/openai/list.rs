@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 
 use super::super::reply::{Answer, error, json_answer};
 use super::super::{Asked, decoded};
-use super::target::{agent_of, agents};
+use super::target::agent_of;
 
 /// All of them.
-pub(crate) fn models(_: &Asked) -> Answer {
+pub(crate) fn models(asked: &Asked) -> Answer {
     let own = ["openclaw", "openclaw/default"].map(str::to_owned);
-    let names = own.into_iter().chain(agents().into_iter().map(|it| format!("openclaw/{it}")));
+    let force = asked.gateway().force();
+    let names = own.into_iter().chain(force.agents.all().iter().map(|it| format!("openclaw/{}", it.id)));
     let data: Vec<Value> = names.map(|it| row(&it)).collect();
     json_answer(StatusCode::OK, &json!({"object": "list", "data": data}))
 }
@@ -19,7 +20,9 @@ pub(crate) fn models(_: &Asked) -> Answer {
 pub(crate) fn model(asked: &Asked) -> Answer {
     let name = decoded(&asked.rest);
     let is_listed = name == "openclaw" || name.starts_with("openclaw/");
-    if is_listed && agent_of(&name).is_some() {
+    let force = asked.gateway().force();
+    // Also where a request has to say which of several agents it means.
+    if is_listed && !matches!(agent_of(&force.agents, &name), Ok(None)) {
         return json_answer(StatusCode::OK, &row(&name));
     }
     let words = format!("Model '{}' not found.", base::text::line(&name, 80));

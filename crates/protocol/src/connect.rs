@@ -229,6 +229,9 @@ pub struct Snapshot {
     /// The config file; for admins only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_path: Option<String>,
+    /// `token` or `password`; for admins only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_mode: Option<String>,
     /// The state folder; for admins only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<String>,
@@ -247,6 +250,12 @@ pub struct SessionDefaults {
     pub main_session_key: String,
     /// `per-sender` or `global`.
     pub scope: String,
+    /// Whether somebody chose a model, or a key for one.
+    #[serde(default)]
+    pub model_configured: bool,
+    /// Whether a request has to say which of several agents it means.
+    #[serde(default)]
+    pub selection_required: bool,
 }
 
 /// What was granted.

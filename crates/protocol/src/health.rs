@@ -55,6 +55,9 @@ pub struct HealthReply {
     pub sessions: SessionsHealth,
     /// What is wrong, for people. Empty when `ok`.
     pub problems: Vec<String>,
+    /// `{hotReloadStatus}`: whether a changed config is looked at, `active` or `disabled`.
+    #[serde(default)]
+    pub config_reload: Value,
 }
 
 /// Which gateway this is.

@@ -71,6 +71,7 @@ fn snapshot(gateway: &Gateway) -> HealthReply {
         recent: recent.collect(),
     };
     let problems = gateway.problems();
+    let is_watched = gateway.force().config.gateway.reload.mode != "off";
     HealthReply {
         ok: problems.is_empty(),
         ts: now,
@@ -84,6 +85,7 @@ fn snapshot(gateway: &Gateway) -> HealthReply {
         agents: agents(gateway, &sessions),
         sessions,
         problems,
+        config_reload: json!({"hotReloadStatus": if is_watched { "active" } else { "disabled" }}),
     }
 }
 
@@ -100,7 +102,7 @@ fn agents(gateway: &Gateway, sessions: &SessionsHealth) -> Vec<AgentHealth> {
         AgentHealth {
             agent_id: it.id.clone(),
             is_default: it.id == default.id,
-            heartbeat: json!({"enabled": false}),
+            heartbeat: json!({"enabled": false, "every": "disabled", "everyMs": null}),
             sessions: own,
         }
     };

@@ -1,5 +1,5 @@
 //! An echo server that frames as the gateway does, for conformance suites of WebSocket servers:
-//! `cargo run --manifest-path fuzz/Cargo.toml --bin echo -- 9001`. It listens on 127.0.0.1 and is no part of the product.
+//! `cargo run --manifest-path fuzz/Cargo.toml --example echo -- 9001`. It listens on 127.0.0.1 and is no part of the product.
 
 use futures_util::{SinkExt, StreamExt};
 use gateway::framing;

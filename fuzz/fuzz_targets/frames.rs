@@ -8,7 +8,9 @@ use std::io::{Cursor, Read, Write};
 use gateway::framing;
 use libfuzzer_sys::fuzz_target;
 use protocol::Refusal;
-use protocol::frame::{FromServer, NotARequest, read_from_server, read_request, write_request, write_response};
+use protocol::frame::{
+    FromServer, NotARequest, read_from_server, read_request, write_request, write_response,
+};
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 

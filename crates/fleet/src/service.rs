@@ -1,5 +1,8 @@
 //! Whether a supervisor has a unit for an instance: by its file, which needs no supervisor to be asked.
 
+pub mod systemd;
+pub mod text;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -43,10 +46,8 @@ impl Service {
 
 /// Looks for the unit of an instance: the user's own, then the machine's.
 pub fn of(instance: &Instance, ambient: &Ambient) -> Service {
-    let config = ambient.var("XDG_CONFIG_HOME").map(|it| ambient.path(it));
-    let config = config.or_else(|| ambient.home().map(|it| it.join(".config")));
-    let own = config.map(|it| it.join("systemd/user"));
-    let folders = own.into_iter().chain([PathBuf::from("/etc/systemd/system")]);
+    let own = systemd::folder(systemd::Scope::User, ambient);
+    let folders = own.into_iter().chain(systemd::folder(systemd::Scope::System, ambient));
     let unit = instance.unit();
     let found = folders.into_iter().find(|it| it.join(&unit).is_file());
     found.map_or(Service::None, |folder| {
@@ -54,6 +55,11 @@ pub fn of(instance: &Instance, ambient: &Ambient) -> Service {
         let enabled = wanted.iter().any(|it| folder.join(it).join(&unit).symlink_metadata().is_ok());
         Service::Installed { unit: folder.join(&unit), enabled }
     })
+}
+
+/// Whose systemd a unit belongs to, by its file.
+pub fn scope(unit: &Path) -> systemd::Scope {
+    if unit.starts_with("/etc") { systemd::Scope::System } else { systemd::Scope::User }
 }
 
 #[cfg(test)]

@@ -134,6 +134,7 @@ pub fn start(instances: &[&Instance], ambient: &Ambient, program: &Path) -> Vec<
 /// A start under way.
 enum Begun {
     Already(u32),
+    Unit(Started),
     Child {
         name: String,
         state_dir: PathBuf,
@@ -147,8 +148,8 @@ fn begin(instance: &Instance, ambient: &Ambient, program: &Path) -> Result<Begun
     if let Some(holder) = claims::holder_now(&instance.state_dir) {
         return Ok(Begun::Already(holder.pid));
     }
-    if service::of(instance, ambient).unit().is_some() {
-        return Err(Failed::Supervised(instance.unit()));
+    if let Some(unit) = service::of(instance, ambient).unit() {
+        return supervised(instance, ambient, unit);
     }
     let address = instance.address(ambient);
     let mut command = Command::new(program);
@@ -169,10 +170,21 @@ fn begin(instance: &Instance, ambient: &Ambient, program: &Path) -> Result<Begun
     Ok(Begun::Child { name, state_dir, child, since, said })
 }
 
+/// Has the supervisor start it. Two processes would fight for the instance otherwise.
+fn supervised(instance: &Instance, ambient: &Ambient, unit: &Path) -> Result<Begun, Failed> {
+    let since = Instant::now();
+    let refused = || Failed::Supervised(instance.unit());
+    service::systemd::tell(service::scope(unit), ambient, &["start", &instance.unit()])
+        .map_err(|_| refused())?;
+    let pid = claims::holder_now(&instance.state_dir).ok_or_else(refused)?.pid;
+    Ok(Begun::Unit(Started::Now { pid, ms: millis(since.elapsed()) }))
+}
+
 impl Begun {
     fn wait(self, deadline: Instant) -> Result<Started, Failed> {
         let (name, state_dir, mut child, since, said) = match self {
             Begun::Already(pid) => return Ok(Started::Already { pid }),
+            Begun::Unit(it) => return Ok(it),
             Begun::Child { name, state_dir, child, since, said } => (name, state_dir, child, since, said),
         };
         let pid = child.id();

@@ -191,6 +191,11 @@ async fn serve(claimed: Claimed) -> Result<End, StartError> {
     let asked = asked_to_stop().map_err(system("listen for signals"))?;
     listen(&gateway, sockets, control).map_err(system("serve the sockets"))?;
     notify::tell(&gateway.ambient, notify::READY);
+    if let Some(rhythm) = notify::rhythm(&gateway.ambient) {
+        let ambient = gateway.ambient.clone();
+        let ping = |stop| notify::watchdog(ambient, rhythm, stop);
+        gateway.supervisor.start(Stage::Clients, "watchdog", ping);
+    }
     let pid = std::process::id();
     info!("listening on {}://127.0.0.1:{} (PID {pid})", gateway.door.scheme(), gateway.port);
     for address in gateway.door.beyond() {
@@ -220,8 +225,10 @@ async fn serve(claimed: Claimed) -> Result<End, StartError> {
         () = restart.cancelled() => (End::Restart, "a changed config"),
     };
     info!("stopping on {why}");
-    let state = if matches!(end, End::Stopped) { notify::STOPPING } else { notify::RELOADING };
-    notify::tell(&gateway.ambient, state);
+    match end {
+        End::Stopped => notify::tell(&gateway.ambient, notify::STOPPING),
+        End::Restart => notify::tell(&gateway.ambient, &notify::reloading()),
+    }
     let instance = gateway.instance.clone();
     // A store that hangs keeps nobody from stopping.
     let sessions = tokio::time::timeout(STOP_BUDGET, methods::sessions_now(&gateway)).await.ok().flatten();

@@ -13,8 +13,18 @@ const CHILD_VARIABLES: [&str; 9] =
 /// How a user's supervisor is reached.
 const BUS_VARIABLES: [&str; 2] = ["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
 
-/// What a supervisor says to this process alone: which sockets it has opened for it.
-const PASSED_VARIABLES: [&str; 4] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES"];
+/// What a supervisor says to the one process that it started, and to none that this one starts.
+const SUPERVISED_VARIABLES: [&str; 9] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_PIDFDID",
+    "LISTEN_FDNAMES",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+];
 
 /// The environment as a value. Tests make their own.
 #[derive(Clone)]
@@ -129,8 +139,8 @@ impl Ambient {
     /// less what selects an instance or authenticates to one. The home and the host folder are the same for it,
     /// whatever folder it is started in.
     pub fn without_instance(&self) -> Vec<(String, String)> {
-        let ours_alone = |it: &str| it.starts_with("OPENCLAW_") || PASSED_VARIABLES.contains(&it);
-        let own = self.variables.iter().filter(|(name, _)| !ours_alone(name));
+        let is_own = |it: &str| !it.starts_with("OPENCLAW_") && !SUPERVISED_VARIABLES.contains(&it);
+        let own = self.variables.iter().filter(|(name, _)| is_own(name));
         let own = own.map(|(name, value)| (name.clone(), value.clone()));
         own.chain(self.host_wide()).collect()
     }

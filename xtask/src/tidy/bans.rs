@@ -18,6 +18,7 @@ const CLI_FILES_WITH_GATEWAY: &[&str] = &[
     "crates/cli/src/commands/fleet/import.rs",
     "crates/cli/src/commands/fleet/process.rs",
     "crates/cli/src/commands/gateway/run.rs",
+    "crates/cli/src/commands/gateway/service.rs",
     // The table of routes makes the test of it.
     "crates/cli/tests/e2e/http_routes.rs",
     "crates/cli/src/commands/onboard.rs",

@@ -1,7 +1,8 @@
-//! `gateway`: run it, ask it, call it.
+//! `gateway`: run it, ask it, call it, and have it started with the machine.
 
 pub(crate) mod call;
 pub(crate) mod run;
+pub(crate) mod service;
 pub(crate) mod status;
 
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use clap::Subcommand;
 
 use self::call::CallArgs;
 use self::run::RunArgs;
+use self::service::{InstallArgs, SteerArgs, Verb};
 use self::status::GatewayStatusArgs;
 use super::health::{self, HealthArgs};
 use crate::app::App;
@@ -39,6 +41,15 @@ enum GatewayCommand {
     Status(GatewayStatusArgs),
     Health(HealthArgs),
     Call(CallArgs),
+    Install(InstallArgs),
+    /// Stop the service of this instance and take its unit away
+    Uninstall(SteerArgs),
+    /// Start the service of this instance, and wait until it is ready
+    Start(SteerArgs),
+    /// Stop the service of this instance until the next boot or start
+    Stop(SteerArgs),
+    /// Stop and start the service of this instance
+    Restart(SteerArgs),
 }
 
 impl GatewayArgs {
@@ -48,6 +59,13 @@ impl GatewayArgs {
             Some(GatewayCommand::Status(it)) => it.json,
             Some(GatewayCommand::Health(it)) => it.json,
             Some(GatewayCommand::Call(it)) => it.json,
+            Some(GatewayCommand::Install(it)) => it.json,
+            Some(
+                GatewayCommand::Uninstall(it)
+                | GatewayCommand::Start(it)
+                | GatewayCommand::Stop(it)
+                | GatewayCommand::Restart(it),
+            ) => it.json,
             Some(GatewayCommand::Run(_)) | None => false,
         }
     }
@@ -66,5 +84,10 @@ pub(crate) fn run(app: &App, args: GatewayArgs) -> Result<ExitCode, Failure> {
         Some(GatewayCommand::Status(args)) => status::run(app, &args),
         Some(GatewayCommand::Health(args)) => health::run(app, &args),
         Some(GatewayCommand::Call(args)) => call::run(app, &args),
+        Some(GatewayCommand::Install(args)) => service::install(app, &args),
+        Some(GatewayCommand::Uninstall(args)) => service::uninstall(app, &args),
+        Some(GatewayCommand::Start(args)) => service::steer(app, Verb::Start, &args),
+        Some(GatewayCommand::Stop(args)) => service::steer(app, Verb::Stop, &args),
+        Some(GatewayCommand::Restart(args)) => service::steer(app, Verb::Restart, &args),
     }
 }

@@ -71,6 +71,7 @@ mod scene;
 mod secrets;
 mod security;
 mod seed;
+mod services;
 mod sessions;
 mod setup;
 mod slash;

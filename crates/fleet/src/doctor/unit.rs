@@ -140,12 +140,17 @@ impl Start {
     }
 }
 
-/// The words of a line of a unit; quotes keep spaces in a word.
+/// The words of a line of a unit; quotes keep spaces in a word, and a backslash the next letter.
 pub(crate) fn words(line: &str) -> Vec<String> {
     let mut found = Vec::new();
     let (mut word, mut quote, mut is_word) = (String::new(), None, false);
-    for letter in line.chars() {
+    let mut letters = line.chars();
+    while let Some(letter) = letters.next() {
         match (quote, letter) {
+            (_, '\\') => {
+                word.extend(letters.next());
+                is_word = true;
+            }
             (Some(it), _) if it == letter => quote = None,
             (None, '"' | '\'') => (quote, is_word) = (Some(letter), true),
             (None, _) if letter.is_whitespace() => {

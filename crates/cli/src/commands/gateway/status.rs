@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use fleet::look::{Kind, Seen};
+use fleet::service::{self, Service, systemd};
 use profile::Instance;
 use profile::listener::{self, Listener};
 use serde_json::{Value, json};
@@ -10,12 +12,13 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::commands::overview::{self, Overview};
 use crate::commands::status::listens;
-use crate::failure::{Failure, Kind};
+use crate::failure::{self, Failure};
 use crate::printer::Tone;
 
 const EXAMPLES: &str = "\
 Examples:
   openclaw --profile main gateway status
+  openclaw gateway status --deep             every gateway of this host
   openclaw gateway status --require-rpc      exit code 1 when the gateway does not answer";
 
 /// Say whether the gateway of this instance runs, where, and by which config
@@ -30,6 +33,10 @@ pub(crate) struct GatewayStatusArgs {
     #[arg(long)]
     require_rpc: bool,
 
+    /// List every gateway of this host as well, this program's and the original's
+    #[arg(long)]
+    deep: bool,
+
     /// Milliseconds to wait for the gateway
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     timeout: u64,
@@ -40,13 +47,66 @@ pub(crate) fn run(app: &App, args: &GatewayStatusArgs) -> Result<ExitCode, Failu
     let instance = app.instance()?;
     let seen = overview::look(instance, Duration::from_millis(args.timeout));
     let listener = seen.port.and_then(|(port, _)| listener::who(port));
+    let unit = unit(app, instance);
+    let others = if args.deep { Some(fleet::look::all(&instance.host, &app.ambient)) } else { None };
     if args.json {
-        app.printer.json(&as_json(instance, &seen, listener.as_ref()));
+        let mut value = as_json(instance, &seen, listener.as_ref());
+        value["service"] = unit;
+        if let Some(others) = others {
+            value["gateways"] = json!(others);
+        }
+        app.printer.json(&value);
     } else {
         tell(app, instance, &seen, listener.as_ref());
+        app.printer.facts(&[("Service", in_words(&unit))]);
+        if let Some(others) = others {
+            list(app, others);
+        }
     }
     let failed = args.require_rpc && seen.gateway.is_err();
-    Ok(if failed { Kind::Failed.code() } else { ExitCode::SUCCESS })
+    Ok(if failed { failure::Kind::Failed.code() } else { ExitCode::SUCCESS })
+}
+
+/// The unit of the instance, and what systemd says of it.
+fn unit(app: &App, instance: &Instance) -> Value {
+    let it = service::of(instance, &app.ambient);
+    let Service::Installed { unit, enabled } = &it else {
+        return json!({"label": "systemd", "loaded": false, "unit": null, "runtime": null});
+    };
+    let shown = systemd::show(service::scope(unit), &app.ambient, &instance.unit());
+    let runtime = match shown {
+        Ok(pairs) => pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect(),
+        Err(error) => json!({"error": error.to_string()}),
+    };
+    json!({"label": "systemd", "loaded": enabled, "unit": unit, "runtime": runtime})
+}
+
+fn in_words(unit: &Value) -> String {
+    let Some(file) = unit["unit"].as_str() else { return "not installed".to_owned() };
+    let runtime = &unit["runtime"];
+    let enabled = if unit["loaded"] == true { "enabled" } else { "not enabled" };
+    let state = runtime["ActiveState"].as_str().or(runtime["error"].as_str()).unwrap_or("unknown");
+    let again = runtime["NRestarts"].as_str().filter(|it| *it != "0");
+    let again = again.map(|it| format!(", started again {it} times")).unwrap_or_default();
+    format!("{enabled}, {state}{again} ({file})")
+}
+
+/// Every gateway of the host, a line each: whose it is, how it is, and what starts it.
+fn list(app: &App, others: Vec<Seen>) {
+    let rows = others.into_iter().map(|it| {
+        let whose = if it.kind == Kind::Ours { "openclaw" } else { "the original" };
+        let number = |it: Option<u64>| it.map_or_else(|| "-".to_owned(), |it| it.to_string());
+        vec![
+            it.name.clone(),
+            whose.to_owned(),
+            it.state.word().to_owned(),
+            number(it.port.map(u64::from)),
+            number(it.pid.map(u64::from)),
+            it.service.to_string(),
+        ]
+    });
+    app.printer.line("");
+    app.printer.table(&["GATEWAY", "OF", "STATE", "PORT", "PID", "SERVICE"], rows.collect());
 }
 
 fn tell(app: &App, instance: &Instance, seen: &Overview, listener: Option<&Listener>) {

@@ -1,0 +1,289 @@
+//! `gateway install`, `uninstall`, `start`, `stop`, `restart`: the unit that has systemd run this instance.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use base::file;
+use fleet::service::systemd::{self, Scope, Trouble};
+use fleet::service::text::{self, Standing, Wanted};
+use fleet::service::{self, Service};
+use profile::{Instance, claims};
+use serde_json::json;
+
+use crate::app::App;
+use crate::failure::{Failure, Kind};
+
+const INSTALL: &str = "\
+Examples:
+  openclaw --profile main gateway install
+  openclaw --profile main gateway install --dry-run      show the unit, write nothing
+  sudo HOME=\"$HOME\" openclaw gateway install --system --user ada";
+
+const STEER: &str = "\
+Examples:
+  openclaw --profile main gateway start
+  openclaw --profile main gateway restart --json
+  openclaw --profile main gateway uninstall";
+
+/// Have systemd start this instance's gateway with the machine, and again when it fails
+#[derive(Debug, clap::Args)]
+#[command(after_help = INSTALL)]
+pub(crate) struct InstallArgs {
+    /// Print the unit and how it differs from what stands; write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Write over a unit that was changed by hand, or is not ours
+    #[arg(long)]
+    force: bool,
+
+    /// Write and enable the unit, and start nothing now
+    #[arg(long)]
+    no_start: bool,
+
+    /// Go on where the gateway will stop with your last login
+    #[arg(long)]
+    without_linger: bool,
+
+    /// Make it a unit of the machine; for root
+    #[arg(long, requires = "user")]
+    system: bool,
+
+    /// Whose process a unit of the machine becomes
+    #[arg(long, value_name = "USER", requires = "system")]
+    user: Option<String>,
+
+    /// Print JSON for scripts; failures as well
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a command on the unit is told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = STEER)]
+pub(crate) struct SteerArgs {
+    /// Print JSON for scripts; failures as well
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is done with a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// Have it run.
+    Start,
+    /// Have it end.
+    Stop,
+    /// Both.
+    Restart,
+}
+
+/// Runs `install`.
+pub(crate) fn install(app: &App, args: &InstallArgs) -> Result<ExitCode, Failure> {
+    let instance = app.instance()?;
+    let scope = if args.system { Scope::System } else { Scope::User };
+    let failed = |it: Trouble| trouble(instance, &it);
+    let wanted = systemd::wanted(instance, &app.ambient, args.user.clone()).map_err(failed)?;
+    let folder =
+        systemd::folder(scope, &app.ambient).ok_or_else(|| Failure::new(Kind::Usage, "HOME is not set"))?;
+    let unit = folder.join(instance.unit());
+    let there = fs::read_to_string(&unit).ok();
+    let standing = wanted.compare(there.as_deref());
+    if args.dry_run {
+        show(app, args.json, &unit, &wanted, there.as_deref());
+        return Ok(ExitCode::SUCCESS);
+    }
+    systemd::check(scope, &app.ambient, args.without_linger).map_err(failed)?;
+    may_replace(instance, standing, &unit, args.force)?;
+    check_other_scope(app, instance, &unit)?;
+    gateway::check(instance, &app.ambient).map_err(|error| {
+        Failure::from_error(Kind::Config, &error)
+            .hint(format!("a service would not start with this; see: {} config validate", instance.command()))
+    })?;
+    let running = claims::holder_now(&instance.state_dir);
+    let supervised = systemd::show(scope, &app.ambient, &instance.unit()).unwrap_or_default();
+    let main = supervised.iter().find(|it| it.0 == "MainPID").and_then(|it| it.1.parse::<u32>().ok());
+    if let Some(it) = running.filter(|it| !args.no_start && Some(it.pid) != main) {
+        return Err(Failure::new(
+            Kind::Held,
+            format!("its gateway runs already, outside of a service (pid {})", it.pid),
+        )
+        .hint(format!("stop it first: openclaw fleet stop {}, or install with --no-start", instance.name)));
+    }
+    if standing != Standing::Same {
+        let written =
+            file::private_folder(&folder).and_then(|()| file::replace(&unit, wanted.text().as_bytes()));
+        written.map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    }
+    let tell = |words: &[&str]| systemd::tell(scope, &app.ambient, words).map_err(failed);
+    tell(&["daemon-reload"])?;
+    tell(&["enable", &instance.unit()])?;
+    if !args.no_start {
+        // Ready by its own word: the unit is of the type that waits for it.
+        tell(&["start", &instance.unit()])?;
+    }
+    let result = if standing == Standing::Same { "already-installed" } else { "installed" };
+    done(app, args.json, ("install", result), Some(&unit))
+}
+
+/// Runs `uninstall`.
+pub(crate) fn uninstall(app: &App, args: &SteerArgs) -> Result<ExitCode, Failure> {
+    let instance = app.instance()?;
+    let Some(unit) = unit_of(app, instance) else {
+        return done(app, args.json, ("uninstall", "not-loaded"), None);
+    };
+    let there = fs::read_to_string(&unit).unwrap_or_default();
+    if !text::is_ours(&there) {
+        return Err(Failure::new(Kind::Held, format!("{} was not written by this program", unit.display()))
+            .hint("whoever installed it takes it away"));
+    }
+    let mine = systemd::wanted(instance, &app.ambient, None).map(|it| it.compare(Some(&there)));
+    if service::scope(&unit) == Scope::User && matches!(mine, Ok(Standing::Other)) {
+        return Err(other(&unit));
+    }
+    let scope = service::scope(&unit);
+    let tell =
+        |words: &[&str]| systemd::tell(scope, &app.ambient, words).map_err(|it| trouble(instance, &it));
+    tell(&["disable", "--now", &instance.unit()])?;
+    file::remove(&unit).map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    tell(&["daemon-reload"])?;
+    // A failed unit is remembered by name after its file is gone; there may be none.
+    let _ = systemd::tell(scope, &app.ambient, &["reset-failed", &instance.unit()]);
+    done(app, args.json, ("uninstall", "uninstalled"), None)
+}
+
+/// Runs `start`, `stop`, `restart`.
+pub(crate) fn steer(app: &App, verb: Verb, args: &SteerArgs) -> Result<ExitCode, Failure> {
+    let instance = app.instance()?;
+    let command = instance.command();
+    let Some(unit) = unit_of(app, instance) else {
+        return Err(Failure::new(Kind::Failed, "it has no service")
+            .hint(format!("install one: {command} gateway install"))
+            .hint(format!("or do it without: openclaw fleet {} {}", word(verb), instance.name)));
+    };
+    let name = instance.unit();
+    // One that stopped itself in its own unit would be cut off before it is through.
+    let inside = profile::Ambient::unit().as_deref() == Some(&name);
+    let words: &[&str] = if inside { &[word(verb), "--no-block", &name] } else { &[word(verb), &name] };
+    let failed = |it: Trouble| trouble(instance, &it);
+    let scope = service::scope(&unit);
+    if verb == Verb::Restart {
+        // What runs is not taken down for what would not come up.
+        gateway::check(instance, &app.ambient).map_err(|error| {
+            Failure::from_error(Kind::Config, &error).hint(format!("see: {command} config validate"))
+        })?;
+    }
+    if verb != Verb::Stop {
+        // One that failed too often is let off: a person asks now.
+        let _ = systemd::tell(scope, &app.ambient, &["reset-failed", &name]);
+    }
+    systemd::tell(scope, &app.ambient, words).map_err(failed)?;
+    let result = match verb {
+        Verb::Start => "started",
+        Verb::Stop => "stopped",
+        Verb::Restart => "restarted",
+    };
+    done(app, args.json, (word(verb), result), Some(&unit))
+}
+
+fn word(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Start => "start",
+        Verb::Stop => "stop",
+        Verb::Restart => "restart",
+    }
+}
+
+fn unit_of(app: &App, instance: &Instance) -> Option<PathBuf> {
+    service::of(instance, &app.ambient).unit().map(Path::to_path_buf)
+}
+
+fn show(app: &App, as_json: bool, unit: &Path, wanted: &Wanted, there: Option<&str>) {
+    let (text, standing) = (wanted.text(), wanted.compare(there));
+    let difference = there.map(|it| text::difference(it, &text)).unwrap_or_default();
+    if as_json {
+        app.printer.json(&json!({
+            "action": "install", "ok": true, "dryRun": true, "unit": unit, "standing": standing, "text": text,
+            "difference": difference,
+        }));
+        return;
+    }
+    app.printer.note(&format!("{}: {}", unit.display(), told(standing)));
+    app.printer.line(text.trim_end());
+    for line in difference {
+        app.printer.note(&line);
+    }
+}
+
+fn told(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Missing => "not there yet",
+        Standing::Same => "stands as it should",
+        Standing::Older => "written for other flags, or by another version",
+        Standing::Edited => "changed by hand",
+        Standing::Foreign => "not written by this program",
+        Standing::Other => "runs another instance",
+    }
+}
+
+/// What a person wrote, or another program, is not written over unasked; another instance's never.
+fn may_replace(instance: &Instance, standing: Standing, unit: &Path, force: bool) -> Result<(), Failure> {
+    match standing {
+        Standing::Missing | Standing::Same | Standing::Older => Ok(()),
+        Standing::Other => Err(other(unit)),
+        Standing::Edited | Standing::Foreign if force => Ok(()),
+        Standing::Edited | Standing::Foreign => {
+            let command = instance.command();
+            Err(Failure::new(Kind::Held, format!("{} is there and {}", unit.display(), told(standing)))
+                .hint(format!("see the difference: {command} gateway install --dry-run"))
+                .hint(format!("write over it: {command} gateway install --force")))
+        }
+    }
+}
+
+fn other(unit: &Path) -> Failure {
+    Failure::new(Kind::Held, format!("{} runs another instance", unit.display()))
+        .hint("give this one a profile of its own, or uninstall the other's service first")
+}
+
+/// One instance has one unit: the user's or the machine's.
+fn check_other_scope(app: &App, instance: &Instance, unit: &Path) -> Result<(), Failure> {
+    let Service::Installed { unit: there, .. } = service::of(instance, &app.ambient) else { return Ok(()) };
+    if there == unit {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Held, format!("{} runs this instance already", there.display()))
+        .hint(format!("take that away first: {} gateway uninstall", instance.command())))
+}
+
+fn trouble(instance: &Instance, it: &Trouble) -> Failure {
+    let kind = if matches!(it, Trouble::NotRoot | Trouble::OtherHome { .. } | Trouble::NoUser(_)) {
+        Kind::Usage
+    } else {
+        Kind::Failed
+    };
+    let failure = Failure::from_error(kind, it).of(Some(&instance.name));
+    it.remedies(instance).into_iter().fold(failure, Failure::hint)
+}
+
+fn done(
+    app: &App,
+    as_json: bool,
+    (action, result): (&str, &str),
+    unit: Option<&Path>,
+) -> Result<ExitCode, Failure> {
+    let instance = app.instance()?;
+    if as_json {
+        app.printer.json(&json!({
+            "action": action, "ok": true, "result": result, "instance": instance.name, "unit": unit,
+            "service": {
+                "label": "systemd", "loaded": unit.is_some(), "loadedText": "enabled", "notLoadedText": "disabled",
+            },
+        }));
+    } else {
+        let place = unit.map(|it| format!(" ({})", it.display())).unwrap_or_default();
+        app.printer.line(&format!("{}: {result}{place}", instance.name));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,138 @@
+#!/bin/bash
+# A real systemd as PID 1 of namespaces of its own: start | user CMD... | exec CMD... | reboot | stop.
+# Its root is an overlay over this machine's, its network a loopback of its own. Needs root, systemd, dbus, unshare.
+set -euo pipefail
+NAME=$BOX_NAME DIR=/run/$BOX_NAME BINARY=$BOX_BINARY
+CG=/sys/fs/cgroup/unified/$NAME
+[ -d /sys/fs/cgroup/unified ] || CG=/sys/fs/cgroup/$NAME
+PIDFILE=$DIR/pid
+USERNAME=tester USERID=1777
+[ "$(id -u)" = 0 ] || { echo "the box needs root" >&2; exit 3; }
+for it in unshare nsenter dbus-daemon ip runuser; do command -v $it >/dev/null || { echo "the box needs $it" >&2; exit 3; }; done
+[ -x /lib/systemd/systemd ] || { echo "the box needs systemd" >&2; exit 3; }
+
+pid() { [ -s "$PIDFILE" ] && p=$(cat "$PIDFILE") && kill -0 "$p" 2>/dev/null && echo "$p"; }
+
+inside() { # runs its arguments in the box's namespaces
+  local p; p=$(pid) || { echo "box is not running" >&2; return 3; }
+  # join a cgroup of the box first, so that logind/systemd see the caller as one of theirs
+  ( cd /; exec nsenter -t "$p" --mount --pid --net --uts --ipc --cgroup --root --wd -- "$@" )
+}
+
+start() {
+  if pid >/dev/null; then echo "already running: $(pid)"; return 0; fi
+  mkdir -p "$DIR/up" "$DIR/root"
+  mountpoint -q "$DIR/up" || mount -t tmpfs -o mode=755,size=2g tmpfs "$DIR/up"
+  mkdir -p "$DIR/up/u" "$DIR/up/w"
+  mkdir -p "$CG"
+  # The outer process enters the box's cgroup, then makes the namespaces; the inner one becomes PID 1.
+  local script; script="$(declare -f boot); boot"
+  ( echo "$BASHPID" > "$CG/cgroup.procs"
+    exec setsid unshare --fork --pid --mount --uts --ipc --cgroup --net --propagation private \
+      bash -c "$script" ) \
+      </dev/null >"$DIR/console.log" 2>&1 &
+  local outer=$! i state=
+  echo "$outer" > "$DIR/outer.pid"
+  # PID 1 of the box: the outer process's child that is number 1 in a PID namespace of its own
+  local c p=
+  for i in $(seq 200); do
+    for c in $(cat "/proc/$outer/task/$outer/children" 2>/dev/null); do
+      grep -q '^NSpid:.*[[:space:]]1$' "/proc/$c/status" 2>/dev/null && p=$c
+    done
+    [ -n "$p" ] && break; sleep 0.05
+  done
+  [ -n "$p" ] || { kill -9 "$outer" 2>/dev/null; cat "$DIR/console.log" >&2; return 1; }
+  echo "$p" > "$PIDFILE"
+  for i in $(seq 300); do
+    kill -0 "$p" 2>/dev/null || { echo "PID 1 of the box ended:" >&2; cat "$DIR/console.log" >&2; rm -f "$PIDFILE"; return 1; }
+    # the answer is "running" or "degraded" once the box's default target is reached
+    state=$(inside /bin/systemctl is-system-running 2>/dev/null || true)
+    case "$state" in running|degraded) break;; esac
+    sleep 0.1
+  done
+  case "${state:-}" in running|degraded) ;; *) echo "box not ready: ${state:-none}" >&2; tail -n 20 "$DIR/console.log" >&2; halt KILL; return 1;; esac
+  inside /bin/loginctl enable-linger "$USERNAME"
+  for i in $(seq 100); do
+    inside test -S "/run/user/$USERID/bus" 2>/dev/null && break; sleep 0.1
+  done
+  echo "ready: $state (pid $p)"
+}
+
+boot() {
+  set -e
+  export LC_ALL=C
+  cd /
+  R=$DIR/root
+  mount -t overlay overlay -o "lowerdir=/,upperdir=$DIR/up/u,workdir=$DIR/up/w" "$R"
+  mount -t proc proc "$R/proc"
+  mount --bind "$R/proc/sys" "$R/proc/sys"; mount -o remount,bind,ro "$R/proc/sys"   # systemd-sysctl must not reach the kernel's settings
+  mount -t sysfs -o ro sysfs "$R/sys"
+  mount -t cgroup2 cgroup2 "$R/sys/fs/cgroup"                       # cgroup namespace: the box sees its own cgroup as the root
+  mount -t tmpfs -o mode=755 tmpfs "$R/dev"
+  for d in null zero full random urandom tty fuse; do [ -e /dev/$d ] && { touch "$R/dev/$d"; mount --bind /dev/$d "$R/dev/$d"; }; done
+  mkdir -p "$R/dev/pts" "$R/dev/shm"; mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts "$R/dev/pts"; ln -s pts/ptmx "$R/dev/ptmx"
+  mount -t tmpfs -o mode=1777 tmpfs "$R/dev/shm"
+  ln -s /proc/self/fd "$R/dev/fd"; ln -s fd/0 "$R/dev/stdin"; ln -s fd/1 "$R/dev/stdout"; ln -s fd/2 "$R/dev/stderr"
+  touch "$R/dev/console"; 
+  mount -t tmpfs -o mode=755 tmpfs "$R/run"; mkdir -p "$R/run/lock"
+  mount -t tmpfs -o mode=1777 tmpfs "$R/tmp"
+  cp "$BINARY" "$R/usr/local/bin/openclaw.new"; chmod 755 "$R/usr/local/bin/openclaw.new"; mv "$R/usr/local/bin/openclaw.new" "$R/usr/local/bin/openclaw"
+  ip link set lo up
+  # the box's own configuration: only what a user manager needs, nothing of this machine's services (made once: a reboot keeps it)
+  if [ ! -e "$R/etc/box" ]; then
+  rm -rf "$R/etc/systemd/system"; mkdir -p "$R/etc/systemd/system" "$R/etc/systemd/journald.conf.d" "$R/etc/systemd/user"
+  E=$R/etc/systemd/system
+  printf '[Unit]\nDescription=The box\nRequires=basic.target\nWants=systemd-logind.service dbus.service systemd-user-sessions.service\nAfter=basic.target systemd-logind.service dbus.service\nAllowIsolate=yes\n' > "$E/box.target"
+  ln -s box.target "$E/default.target"
+  for u in systemd-remount-fs systemd-tmpfiles-clean systemd-sysctl systemd-modules-load systemd-timesyncd systemd-update-utmp \
+           systemd-networkd systemd-random-seed systemd-binfmt systemd-pcrphase systemd-hwdb-update systemd-udevd e2scrub_reap fstrim; do
+    ln -sf /dev/null "$E/$u.service"; done
+  for u in systemd-tmpfiles-clean apt-daily apt-daily-upgrade dpkg-db-backup e2scrub_all fstrim; do ln -sf /dev/null "$E/$u.timer"; done
+  printf '[Journal]\nStorage=persistent\nSystemMaxUse=64M\nReadKMsg=no\n' > "$R/etc/systemd/journald.conf.d/box.conf"
+  rm -rf "$R/var/log/journal"; mkdir -p "$R/var/log/journal"
+  : > "$R/etc/fstab"
+  echo "$NAME" > "$R/etc/hostname"
+  rm -f "$R/etc/machine-id"; touch "$R/etc/machine-id"; od -An -N16 -tx1 /dev/urandom | tr -d ' \n' > "$R/etc/machine-id"
+  grep -q "^$USERNAME:" "$R/etc/passwd" || {
+    echo "$USERNAME:x:$USERID:$USERID::/home/$USERNAME:/bin/bash" >> "$R/etc/passwd"
+    echo "$USERNAME:x:$USERID:" >> "$R/etc/group"
+    echo "$USERNAME:*:19000:0:99999:7:::" >> "$R/etc/shadow"; }
+  mkdir -p "$R/home/$USERNAME"; chown "$USERID:$USERID" "$R/home/$USERNAME"
+  touch "$R/etc/box"
+  fi
+  mkdir -p "$R/oldroot"; cd "$R"
+  pivot_root . oldroot
+  cd /; umount -l /oldroot; rmdir /oldroot 2>/dev/null || true
+  hostname "$NAME"
+  exec env -i container=box PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+    /lib/systemd/systemd --system --log-target=console --log-level=info --show-status=false
+}
+
+userrun() { # a PAM login session (pam_systemd), as ssh would give: XDG_RUNTIME_DIR and a logind session of its own
+  local q; q=$(printf '%q ' "$@")
+  inside /usr/sbin/runuser -l "$USERNAME" -c "export DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/$USERID/bus; export PATH=/usr/local/bin:/usr/bin:/bin OPENAI_BASE_URL=http://127.0.0.1:1/v1; $q"
+}
+
+halt() { # halt [SIGNAL]: the box's processes end; its disk stays
+  local p i; p=$(pid) || return 0
+  kill -s "${1:-RTMIN+4}" "$p" 2>/dev/null || true      # SIGRTMIN+4: power off
+  for i in $(seq 300); do kill -0 "$p" 2>/dev/null || break; sleep 0.1; done
+  kill -9 "$p" 2>/dev/null || true                      # the namespace's PID 1: its death ends every process of the box
+  for i in $(seq 50); do kill -0 "$p" 2>/dev/null || break; sleep 0.1; done
+  rm -f "$PIDFILE"
+  if [ -d "$CG" ]; then find "$CG" -depth -type d -exec rmdir {} + 2>/dev/null || true; fi
+}
+stop() {
+  halt
+  mountpoint -q "$DIR/up" && umount -l "$DIR/up"
+  rm -rf "$DIR"
+  echo stopped
+}
+
+export DIR NAME BINARY USERNAME USERID
+case "${1:-}" in
+  start) start;; stop) stop;; reboot) halt; start;;
+  exec) shift; inside "$@";;
+  user) shift; userrun "$@";;
+  *) exit 64;;
+esac

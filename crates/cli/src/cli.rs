@@ -1,6 +1,8 @@
 //! The command line: root options that every command takes, and the commands.
 
-use clap::{ArgAction, Parser, Subcommand};
+use std::ops::Deref;
+
+use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use profile::Selection;
 
 use crate::commands::agent::AgentArgs;
@@ -64,27 +66,87 @@ pub(crate) struct Cli {
 /// What there is to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Quickstart(QuickstartArgs),
-    Setup(SetupArgs),
-    Onboard(Box<OnboardArgs>),
-    Configure(Box<ConfigureArgs>),
-    Config(ConfigArgs),
-    Gateway(GatewayArgs),
-    Status(StatusArgs),
-    Health(HealthArgs),
-    Doctor(DoctorArgs),
-    Security(SecurityArgs),
-    Devices(DevicesArgs),
-    Qr(QrArgs),
-    Agent(AgentArgs),
-    Agents(AgentsArgs),
-    System(SystemArgs),
-    Sessions(SessionsArgs),
-    Nodes(NodesArgs),
-    Approvals(ApprovalsArgs),
-    Logs(LogsArgs),
-    Fleet(FleetArgs),
-    Completion(CompletionArgs),
+    /// Start two isolated gateways, main and rescue, and chat with main; Ctrl-C stops both
+    Quickstart(Later<QuickstartArgs>),
+    /// Make this instance's config, state folder and workspace; keep what is there
+    Setup(Later<SetupArgs>),
+    /// Set up an instance step by step: model, channels, access; nothing is written before the last answer
+    Onboard(Later<Box<OnboardArgs>>),
+    /// Change single parts of an instance's set-up; comments and everything else in the config stay
+    Configure(Later<Box<ConfigureArgs>>),
+    /// See, change and take back this instance's config; comments and order stay
+    Config(Later<ConfigArgs>),
+    /// Run this instance's gateway here, or look into it
+    Gateway(Later<GatewayArgs>),
+    /// Say how this instance is: its gateway, ports, model and conversations
+    Status(Later<StatusArgs>),
+    /// Ask the gateway how it is; exit code 1 when it is not well or does not answer
+    Health(Later<HealthArgs>),
+    /// Look for what is wrong with this instance, and put right what is safe
+    Doctor(Later<DoctorArgs>),
+    /// Look at who may reach this instance
+    Security(Later<SecurityArgs>),
+    /// See who may connect without the shared secret, let devices in, and take them out
+    Devices(Later<DevicesArgs>),
+    /// Make a setup code: it pairs one device, once, within ten minutes
+    Qr(Later<QrArgs>),
+    /// Run one turn of the agent and print its answer
+    Agent(Later<AgentArgs>),
+    /// List, add, change and delete the agents of an instance
+    Agents(Later<AgentsArgs>),
+    /// Tell the gateway what happened, and see who is there
+    System(Later<SystemArgs>),
+    /// List the conversations of the instance's gateway, or change one
+    Sessions(Later<SessionsArgs>),
+    /// List, approve, ask and forget the nodes of the instance's gateway
+    Nodes(Later<NodesArgs>),
+    /// Which commands of agents run without a person, and those that wait for one
+    #[command(visible_alias = "exec-approvals")]
+    Approvals(Later<ApprovalsArgs>),
+    /// Print the log of the instance's gateway, whether or not it runs
+    Logs(Later<LogsArgs>),
+    /// See, make, copy, move and keep all instances of this host
+    Fleet(Later<FleetArgs>),
+    /// Print or install completions for your shell
+    Completion(Later<CompletionArgs>),
+}
+
+/// The arguments of a command, made up when the command is what is asked for: a run needs those of one.
+#[derive(Debug)]
+pub(crate) struct Later<T>(pub(crate) T);
+
+impl<T> Deref for Later<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Later<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+impl<T: Args> Args for Later<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.defer(whole::<T>)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+/// What a command is for stands in the list of commands, and is known before its arguments are.
+fn whole<T: Args>(command: clap::Command) -> clap::Command {
+    let about = command.get_about().cloned().unwrap_or_default();
+    T::augment_args(command).about(about)
 }
 
 impl Cli {

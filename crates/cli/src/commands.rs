@@ -24,7 +24,7 @@ pub(crate) mod system;
 use std::process::ExitCode;
 
 use crate::app::App;
-use crate::cli::Command;
+use crate::cli::{Command, Later};
 use crate::failure::Failure;
 use crate::quickstart;
 
@@ -36,7 +36,7 @@ pub(crate) fn run(app: &App, command: Command) -> Result<ExitCode, Failure> {
         Command::Onboard(args) => onboard::run(app, &args),
         Command::Configure(args) => configure::run(app, &args),
         Command::Config(args) => config::run(app, &args),
-        Command::Gateway(args) => gateway::run(app, args),
+        Command::Gateway(Later(args)) => gateway::run(app, args),
         Command::Status(args) => status::run(app, &args),
         Command::Health(args) => health::run(app, &args),
         Command::Doctor(args) => doctor::run(app, &args),
@@ -44,13 +44,13 @@ pub(crate) fn run(app: &App, command: Command) -> Result<ExitCode, Failure> {
         Command::Devices(args) => devices::run(app, &args),
         Command::Qr(args) => devices::run_qr(app, &args),
         Command::Agent(args) => agent::run(app, &args),
-        Command::Agents(args) => agents::run(app, args),
-        Command::System(args) => system::run(app, args),
+        Command::Agents(Later(args)) => agents::run(app, args),
+        Command::System(Later(args)) => system::run(app, args),
         Command::Sessions(args) => sessions::run(app, &args),
         Command::Nodes(args) => nodes::run(app, &args),
         Command::Approvals(args) => approvals::run(app, &args),
         Command::Logs(args) => logs::run(app, &args),
-        Command::Fleet(args) => fleet::run(app, args),
+        Command::Fleet(Later(args)) => fleet::run(app, args),
         Command::Completion(args) => completion::run(app, &args),
     }
 }

@@ -38,7 +38,9 @@ fn candidates(ambient: &Ambient, words: Vec<OsString>) -> Vec<String> {
     let Some(at) = line.words.len().checked_sub(1) else { return Vec::new() };
     let begun = line.words[at].is_empty();
     let world = Arc::new(World::new(ambient.clone(), line.selection));
-    let mut command = values::attach(Cli::command(), &[], &world);
+    let mut command = Cli::command();
+    command.build();
+    let mut command = values::attach(command, &[], &world);
     let mut found = engine::complete(&mut command, line.words, at, None).unwrap_or_default();
     // Who has not begun with a dash is looking for a word, where there are any.
     let is_option = |it: &CompletionCandidate| it.get_value().as_encoded_bytes().starts_with(b"-");
@@ -81,7 +83,7 @@ mod tests {
     #[test]
     fn commands_options_and_values_are_found_where_they_may_stand() {
         check("fleet re", &["rename", "remove", "restore", "restart", "repair"]);
-        check("--profile fleet gateway st", &["status"]);
+        check("--profile fleet gateway st", &["status", "start", "stop"]);
         check("gateway status --ti", &["--timeout"]);
         check("completion --shell ", &["bash", "zsh", "fish", "powershell"]);
         check("completion --shell=z", &["--shell=zsh"]);

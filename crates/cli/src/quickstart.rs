@@ -19,7 +19,7 @@ Examples:
   openclaw quickstart --ephemeral        in a temporary folder, gone at the end
   echo \"/status\" | openclaw quickstart   questions from a file, one a line";
 
-/// Start two isolated gateways, main and rescue, and chat with main; Ctrl-C stops both
+/// What `openclaw quickstart` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct QuickstartArgs {

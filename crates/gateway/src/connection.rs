@@ -22,13 +22,14 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::audience::{Client, Outbox};
+use crate::audience::{Client, Ending, Outbox};
 use crate::framing;
 use crate::handshake::{self, Admitted, Refused};
 use crate::limits::{BEFORE_AUTH_BYTES, GOODBYE, HANDSHAKE, PING, POLICY, REQUESTS, SLICE, UNREAD};
@@ -37,26 +38,43 @@ use crate::table::Caller;
 
 type Socket = WebSocketStream<Gate>;
 
+/// Bytes from which a text is too large for a buffer that is kept.
+const LARGE: usize = 2048;
 /// Every so many ticks a connection is told how the gateway is.
 const HEALTH_TICKS: u32 = 2;
 
-/// Serves one connection to its end.
-pub(crate) async fn serve(entry: &Entry, upgraded: Upgraded, pass: Pass, stop: CancellationToken) {
+/// A connection that has said hello.
+pub(crate) struct Begun {
+    socket: Box<Socket>,
+    id: String,
+    admitted: Box<Admitted>,
+}
+
+/// Sees one connection in, or turns it away.
+pub(crate) async fn begin(
+    entry: &Entry,
+    upgraded: Upgraded,
+    pass: Pass,
+    stop: &CancellationToken,
+) -> Option<Begun> {
     let left = Arc::new(AtomicUsize::new(BEFORE_AUTH_BYTES));
-    let gate = Gate { io: TokioIo::new(upgraded), left: left.clone() };
-    let mut socket = WebSocketStream::from_raw_socket(gate, Role::Server, Some(framing::limits())).await;
+    let gate = Gate { io: TokioIo::new(upgraded), left: left.clone(), waiting: Vec::new(), written: 0 };
+    let socket = WebSocketStream::from_raw_socket(gate, Role::Server, Some(framing::limits())).await;
+    let mut socket = Box::new(socket);
     let id = uuid::Uuid::new_v4().to_string();
-    let greeted = stop.run_until_cancelled(timeout(HANDSHAKE, greet(entry, &mut socket, &id, &left))).await;
-    match greeted {
+    let greeting = timeout(HANDSHAKE, greet(entry, &mut socket, &id, &left));
+    let why = match stop.run_until_cancelled(greeting).await {
         Some(Ok(Ok(admitted))) => {
             left.store(usize::MAX, Ordering::Relaxed);
             drop(pass);
-            talk(entry, socket, &id, admitted, stop).await;
+            return Some(Begun { socket, id, admitted: Box::new(admitted) });
         }
-        Some(Ok(Err(why))) => turn_away(&mut socket, &why).await,
-        Some(Err(_)) => turn_away(&mut socket, &Gone::closing(close::NORMAL, "")).await,
-        None => turn_away(&mut socket, &Gone::closing(close::RESTART, "service restart")).await,
-    }
+        Some(Ok(Err(why))) => why,
+        Some(Err(_)) => Gone::closing(close::NORMAL, ""),
+        None => Gone::closing(close::RESTART, "service restart"),
+    };
+    turn_away(&mut socket, &why).await;
+    None
 }
 
 /// Why a connection ends: what is said before, and the close frame.
@@ -82,6 +100,10 @@ async fn turn_away(socket: &mut Socket, why: &Gone) {
 }
 
 async fn close_socket(socket: &mut Socket, code: u16, reason: &str) {
+    Box::pin(close_in_words(socket, code, reason)).await;
+}
+
+async fn close_in_words(socket: &mut Socket, code: u16, reason: &str) {
     let reason = base::text::head(reason, close::REASON_BYTES).to_owned();
     let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from(reason) };
     // The peer may be gone or deaf; it is closed either way.
@@ -138,7 +160,8 @@ async fn greet(entry: &Entry, socket: &mut Socket, id: &str, left: &AtomicUsize)
     let hello: connect::HelloOk = handshake::hello(&entry.gateway, &admitted, id, entry.table.names());
     let body = to_raw_value(&hello).expect("a hello always writes");
     let text = frame::write_response(&request.id, Some(&body), None);
-    socket.send(Message::text(text)).await.map_err(lost)?;
+    feed(socket, text).await.map_err(lost)?;
+    socket.flush().await.map_err(lost)?;
     Ok(admitted)
 }
 
@@ -147,12 +170,13 @@ fn too_much() -> Gone {
 }
 
 /// Requests, responses and events, until either side has enough.
-async fn talk(entry: &Entry, mut socket: Socket, id: &str, admitted: Admitted, stop: CancellationToken) {
-    let (client, mut outbox) = Client::new(id, admitted.who);
+pub(crate) async fn talk(entry: &Entry, begun: Begun, stop: &CancellationToken) {
+    let Begun { mut socket, id, admitted } = begun;
+    let (client, mut outbox, gone, leash) = enter(&id, *admitted);
     entry.gateway.audience.join(client.clone());
     entry.gateway.came(&client);
     entry.gateway.node_came(&client);
-    let (ending, gone, leash) = (outbox.ending.clone(), admitted.gone, admitted.leash);
+    let ending = outbox.ending.clone();
     let (code, reason) = tokio::select! {
         biased;
         (code, reason) = ending.ended() => (code, Cow::Owned(reason)),
@@ -161,7 +185,7 @@ async fn talk(entry: &Entry, mut socket: Socket, id: &str, admitted: Admitted, s
         (code, reason) = exchange(entry, &mut socket, &client, &mut outbox) => (code, Cow::Borrowed(reason)),
         () = stop.cancelled() => (close::RESTART, Cow::Borrowed("service restart")),
     };
-    entry.gateway.audience.leave(id);
+    entry.gateway.audience.leave(&id);
     entry.gateway.went(&client);
     entry.gateway.node_went(&client);
     if code == close::RESTART || client.is_keeping_up() {
@@ -173,12 +197,19 @@ async fn talk(entry: &Entry, mut socket: Socket, id: &str, admitted: Admitted, s
     }
 }
 
+/// Apart from the rest, so that what was found out about it is not kept twice.
+fn enter(id: &str, admitted: Admitted) -> (Arc<Client>, Outbox, CancellationToken, Ending) {
+    let (client, outbox) = Client::new(id, admitted.who);
+    (client, outbox, admitted.gone, admitted.leash)
+}
+
 async fn write_all(socket: &mut Socket, outbox: &mut Outbox) {
     while let Some(text) = outbox.ready() {
-        if socket.send(Message::text(text)).await.is_err() {
+        if feed(socket, text).await.is_err() {
             return;
         }
     }
+    let _ = socket.flush().await;
 }
 
 /// Code 0 means that the other side is gone already.
@@ -248,12 +279,26 @@ async fn exchange(
 /// Writes what waits, as one.
 async fn write(socket: &mut Socket, outbox: &mut Outbox, first: String) -> Result<(), tungstenite::Error> {
     const AT_ONCE: usize = 64;
-    socket.feed(Message::text(first)).await?;
+    feed(socket, first).await?;
     for _ in 0..AT_ONCE {
         let Some(text) = outbox.ready() else { break };
-        socket.feed(Message::text(text)).await?;
+        feed(socket, text).await?;
     }
     socket.flush().await
+}
+
+/// Writes a text. The buffer of the socket keeps the size of what was largest in it, for as long as the connection
+/// lives: what is large does not pass through it.
+async fn feed(socket: &mut Socket, text: String) -> Result<(), tungstenite::Error> {
+    if text.len() < LARGE {
+        return socket.feed(Message::text(text)).await;
+    }
+    socket.flush().await?;
+    let frame = Frame::message(text, OpCode::Data(Data::Text), true);
+    let mut bytes = Vec::with_capacity(frame.len());
+    frame.format(&mut bytes)?;
+    socket.get_mut().write_next(bytes);
+    Ok(())
 }
 
 /// A request, out of its frame.
@@ -301,6 +346,28 @@ async fn answer(entry: &Entry, client: &Arc<Client>, asked: Asked) {
 struct Gate {
     io: TokioIo<Upgraded>,
     left: Arc<AtomicUsize>,
+    /// What goes out before anything else: a whole frame, however its writing is interrupted.
+    waiting: Vec<u8>,
+    written: usize,
+}
+
+impl Gate {
+    /// Has a frame written with the next flush, or before what is written next. What waited is flushed before.
+    fn write_next(&mut self, frame: Vec<u8>) {
+        (self.waiting, self.written) = (frame, 0);
+    }
+
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.waiting.len() {
+            let wrote = ready!(Pin::new(&mut self.io).poll_write(cx, &self.waiting[self.written..]))?;
+            if wrote == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += wrote;
+        }
+        self.write_next(Vec::new());
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl AsyncRead for Gate {
@@ -325,14 +392,17 @@ impl AsyncRead for Gate {
 
 impl AsyncWrite for Gate {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_waiting(cx))?;
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_waiting(cx))?;
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_waiting(cx))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

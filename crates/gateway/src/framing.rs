@@ -14,7 +14,7 @@ use crate::limits::POLICY;
 pub fn limits() -> WebSocketConfig {
     // Ten thousand idle connections must not hold buffers that none of them fills.
     WebSocketConfig::default()
-        .read_buffer_size(4096)
+        .read_buffer_size(1024)
         .write_buffer_size(0)
         .max_message_size(Some(POLICY.max_payload))
         .max_frame_size(Some(POLICY.max_payload))

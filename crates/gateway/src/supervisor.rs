@@ -51,14 +51,14 @@ impl Supervisor {
         lock(&crew.names).insert(id, name.to_owned());
         let unit = AssertUnwindSafe(unit(crew.stop.clone())).catch_unwind();
         let names = crew.names.clone();
-        let task = crew.tasks.track_future(async move {
-            let ended = unit.await;
+        // An async block would hold the unit twice: as what it was given, and as what it waits for.
+        let task = unit.map(move |ended| {
             let name = lock(&names).remove(&id).unwrap_or_default();
             if ended.is_err() {
                 error!(task = name, "a task panicked; the gateway goes on without it");
             }
         });
-        tokio::spawn(task);
+        tokio::spawn(crew.tasks.track_future(task));
     }
 
     /// Stops everything, stage by stage, each within `budget`. Returns the names of those that overran.

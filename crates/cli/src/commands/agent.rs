@@ -23,7 +23,7 @@ Examples:
 /// What is added to the turn's own limit before the command gives up on the gateway.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Run one turn of the agent and print its answer
+/// What `openclaw agent` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct AgentArgs {

@@ -19,7 +19,7 @@ Examples:
   openclaw --profile main agents set-identity --agent research --name Ada --emoji '*'
   openclaw --profile main agents delete research --force";
 
-/// List, add, change and delete the agents of an instance
+/// What `openclaw agents` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct AgentsArgs {

@@ -22,9 +22,9 @@ Examples:
   openclaw approvals pending
   openclaw approvals resolve 5d0c… allow-once";
 
-/// Which commands of agents run without a person, and those that wait for one
+/// What `openclaw approvals` is told.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, visible_alias = "exec-approvals")]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct ApprovalsArgs {
     #[command(subcommand)]
     verb: Verb,

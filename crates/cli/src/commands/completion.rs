@@ -29,7 +29,7 @@ are those of the moment, and an update of openclaw needs no other script.";
 /// Stands in each script. A file without it is somebody else's.
 const MARK: &str = "Written by `openclaw completion`.";
 
-/// Print or install completions for your shell
+/// What `openclaw completion` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CompletionArgs {

@@ -30,7 +30,7 @@ Examples:
 Exit codes: 75 when somebody else changed the config meanwhile (nothing was written; what they
 changed is shown), 78 when no gateway would run with it.";
 
-/// See, change and take back this instance's config; comments and order stay
+/// What `openclaw config` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct ConfigArgs {

@@ -16,7 +16,7 @@ Examples:
 
 Sections: workspace, model, channels, gateway (or access), daemon (or service).";
 
-/// Change single parts of an instance's set-up; comments and everything else in the config stay
+/// What `openclaw configure` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ConfigureArgs {

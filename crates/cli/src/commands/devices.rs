@@ -22,7 +22,7 @@ Examples:
   openclaw devices revoke --device 3f1a --role operator
   openclaw qr --setup-code-only                       a code that pairs one device, once";
 
-/// See who may connect without the shared secret, let devices in, and take them out
+/// What `openclaw devices` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct DevicesArgs {
@@ -94,7 +94,7 @@ enum DevicesCommand {
     },
 }
 
-/// Make a setup code: it pairs one device, once, within ten minutes
+/// What `openclaw qr` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct QrArgs {

@@ -25,7 +25,7 @@ Examples:
 No gateway needs to run, and the config need not parse. --fix takes a snapshot first and touches no other instance.
 Exit code: 0 when nothing of severity error is left, 1 when something is. Warnings do not count.";
 
-/// Look for what is wrong with this instance, and put right what is safe
+/// What `openclaw doctor` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DoctorArgs {

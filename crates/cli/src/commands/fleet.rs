@@ -29,7 +29,7 @@ Examples:
   openclaw fleet restart --all                  one after the other answers again
   openclaw fleet logs main rescue --follow      both logs as one";
 
-/// See, make, copy, move and keep all instances of this host
+/// What `openclaw fleet` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct FleetArgs {

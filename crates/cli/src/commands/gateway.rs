@@ -23,7 +23,7 @@ Examples:
   openclaw --profile main gateway status
   openclaw --profile main gateway call chat.history --params '{\"sessionKey\": \"main\"}'";
 
-/// Run this instance's gateway here, or look into it
+/// What `openclaw gateway` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct GatewayArgs {
@@ -39,6 +39,7 @@ pub(crate) struct GatewayArgs {
 enum GatewayCommand {
     Run(RunArgs),
     Status(GatewayStatusArgs),
+    /// Ask the gateway how it is; exit code 1 when it is not well or does not answer
     Health(HealthArgs),
     Call(CallArgs),
     Install(InstallArgs),

@@ -15,7 +15,7 @@ Examples:
   openclaw --profile main health       exit code 0 when all is well, 1 when it is not
   openclaw health --json               the whole answer";
 
-/// Ask the gateway how it is; exit code 1 when it is not well or does not answer
+/// What `openclaw health` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct HealthArgs {

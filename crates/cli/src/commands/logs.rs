@@ -22,7 +22,7 @@ Examples:
   openclaw logs --since 10m
   openclaw logs --since 2026-11-23T10:00 --json    a JSON object a line";
 
-/// Print the log of the instance's gateway, whether or not it runs
+/// What `openclaw logs` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct LogsArgs {

@@ -23,7 +23,7 @@ Examples:
   openclaw nodes invoke --node kitchen --command system.which --params '{\"bins\": [\"uname\"]}'
   openclaw nodes remove --node kitchen";
 
-/// List, approve, ask and forget the nodes of the instance's gateway
+/// What `openclaw nodes` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct NodesArgs {

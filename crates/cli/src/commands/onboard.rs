@@ -33,7 +33,7 @@ A secret may be given as @FILE, as env:NAME (the config then refers to the
 variable), or as - (a line of standard input). A file of answers names steps, as
 in {gateway: {port: 19789}, model: {provider: \"openai\"}}.";
 
-/// Set up an instance step by step: model, channels, access; nothing is written before the last answer
+/// What `openclaw onboard` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct OnboardArgs {

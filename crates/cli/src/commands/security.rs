@@ -29,7 +29,7 @@ Exit code: 0 when nothing critical is left, 1 when something is.";
 /// How long the gateway may take to refuse.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Look at who may reach this instance
+/// What `openclaw security` is told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SecurityArgs {
     #[command(subcommand)]

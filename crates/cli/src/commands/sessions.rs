@@ -25,7 +25,7 @@ Examples:
   openclaw sessions delete agent:main:scratch --yes
   openclaw sessions compact agent:main:main            the model sums up what was said";
 
-/// List the conversations of the instance's gateway, or change one
+/// What `openclaw sessions` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct SessionsArgs {

@@ -17,7 +17,7 @@ Examples:
   openclaw --profile rescue setup                one of its own, in ~/.openclaw-rescue
   openclaw --profile acme setup --port 19789     with a base port of your choice";
 
-/// Make this instance's config, state folder and workspace; keep what is there
+/// What `openclaw setup` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SetupArgs {

@@ -31,7 +31,7 @@ Examples:
 
 No gateway needs to run, and the config need not parse.";
 
-/// Say how this instance is: its gateway, ports, model and conversations
+/// What `openclaw status` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct StatusArgs {

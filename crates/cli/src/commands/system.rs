@@ -18,7 +18,7 @@ Examples:
   openclaw --profile main system presence --json
   openclaw --profile main system heartbeat last";
 
-/// Tell the gateway what happened, and see who is there
+/// What `openclaw system` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SystemArgs {

@@ -40,9 +40,18 @@ pub(super) fn answer(entry: &Arc<Entry>, mut request: Request<Incoming>) -> Answ
     let entry = entry.clone();
     let gateway = entry.gateway.clone();
     gateway.supervisor.start(Stage::Clients, "connection", |stop| async move {
-        match socket.await {
-            Ok(socket) => connection::serve(&entry, socket, pass, stop).await,
-            Err(error) => debug!("an upgrade did not come about: {error}"),
+        // What only the beginning needs is not kept for as long as the connection lives.
+        let begun = Box::pin(async {
+            match socket.await {
+                Ok(socket) => connection::begin(&entry, socket, pass, &stop).await,
+                Err(error) => {
+                    debug!("an upgrade did not come about: {error}");
+                    None
+                }
+            }
+        });
+        if let Some(begun) = begun.await {
+            connection::talk(&entry, begun, &stop).await;
         }
     });
     let mut answer = Response::new(Either::Left(Full::default()));

@@ -3,11 +3,13 @@
 pub mod systemd;
 pub mod text;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use profile::{Ambient, Instance};
 use serde::Serialize;
+
+use self::text::Standing;
 
 /// What a supervisor has of an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,6 +57,35 @@ pub fn of(instance: &Instance, ambient: &Ambient) -> Service {
         let enabled = wanted.iter().any(|it| folder.join(it).join(&unit).symlink_metadata().is_ok());
         Service::Installed { unit: folder.join(&unit), enabled }
     })
+}
+
+/// Whether a unit starts this very instance: one of the same name may be another user's, another home's, or another
+/// program's.
+pub fn is_own(instance: &Instance, ambient: &Ambient, unit: &Path) -> bool {
+    let Ok(there) = fs::read_to_string(unit) else { return false };
+    systemd::outline(instance, ambient, named_user(unit, &there)).is_ok_and(|it| it.is_led_to_by(&there))
+}
+
+/// How a unit stands to what `install` would write, and the lines that differ.
+///
+/// # Errors
+/// When it is not known what it should be.
+pub fn judge(
+    instance: &Instance,
+    ambient: &Ambient,
+    unit: &Path,
+) -> Result<(Standing, Vec<String>), systemd::Trouble> {
+    let there = fs::read_to_string(unit).unwrap_or_default();
+    let wanted = systemd::wanted(instance, ambient, named_user(unit, &there))?;
+    Ok((wanted.compare(Some(&there)), text::difference(&there, &wanted.text())))
+}
+
+/// Whose process a unit of the machine becomes. A user's own needs no name.
+fn named_user(unit: &Path, text: &str) -> Option<String> {
+    match scope(unit) {
+        systemd::Scope::System => text::user_of(text),
+        systemd::Scope::User => None,
+    }
 }
 
 /// Whose systemd a unit belongs to, by its file.

@@ -148,7 +148,10 @@ fn begin(instance: &Instance, ambient: &Ambient, program: &Path) -> Result<Begun
     if let Some(holder) = claims::holder_now(&instance.state_dir) {
         return Ok(Begun::Already(holder.pid));
     }
-    if let Some(unit) = service::of(instance, ambient).unit() {
+    // A unit of the same name that starts something else is not touched, and does not stand in the way.
+    if let Some(unit) =
+        service::of(instance, ambient).unit().filter(|it| service::is_own(instance, ambient, it))
+    {
         return supervised(instance, ambient, unit);
     }
     let address = instance.address(ambient);

@@ -84,6 +84,7 @@ mod talk;
 mod tls;
 mod tools;
 mod turn;
+mod units;
 mod users;
 mod views;
 mod wire;

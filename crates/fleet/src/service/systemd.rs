@@ -145,6 +145,16 @@ pub fn check(scope: Scope, ambient: &Ambient, without_linger: bool) -> Result<()
 /// When the program's own file is not known, or a path cannot stand in a unit.
 pub fn wanted(instance: &Instance, ambient: &Ambient, user: Option<String>) -> Result<Wanted, Trouble> {
     let program = program(ambient).ok_or(Trouble::NoProgram)?;
+    let steps = version(ambient).is_some_and(|it| it >= 254);
+    let wanted = Wanted { program, steps, ..outline(instance, ambient, user)? };
+    if wanted.program.to_str().is_some_and(breaks) { Err(Trouble::LineBreak) } else { Ok(wanted) }
+}
+
+/// What of a unit says which instance it starts. Nothing is run for it.
+///
+/// # Errors
+/// As [`wanted`], less what concerns the program.
+pub fn outline(instance: &Instance, ambient: &Ambient, user: Option<String>) -> Result<Wanted, Trouble> {
     let address = instance.address(ambient);
     let mut environment = address.environment;
     environment.retain(|(name, _)| name.starts_with("OPENCLAW_"));
@@ -160,18 +170,22 @@ pub fn wanted(instance: &Instance, ambient: &Ambient, user: Option<String>) -> R
             environment.push(("OPENCLAW_HOME".to_owned(), ours.display().to_string()));
         }
     }
-    let wanted = Wanted {
+    if environment.iter().map(|it| it.1.as_str()).chain([instance.name.as_str()]).any(breaks) {
+        return Err(Trouble::LineBreak);
+    }
+    Ok(Wanted {
         name: instance.name.clone(),
-        program,
+        program: PathBuf::from("openclaw"),
         arguments: address.arguments,
         environment,
         user,
-        steps: version(ambient).is_some_and(|it| it >= 254),
+        steps: false,
         watchdog: WATCHDOG,
-    };
-    let breaks = |it: &str| it.contains(['\n', '\r']);
-    let all = wanted.environment.iter().map(|it| it.1.as_str()).chain(wanted.program.to_str());
-    if all.chain([wanted.name.as_str()]).any(breaks) { Err(Trouble::LineBreak) } else { Ok(wanted) }
+    })
+}
+
+fn breaks(text: &str) -> bool {
+    text.contains(['\n', '\r'])
 }
 
 /// Tells systemd something.

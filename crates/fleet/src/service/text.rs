@@ -1,5 +1,6 @@
 //! A unit of systemd as text: what is wanted becomes a file, and a file says whose it is. Nothing is read or run here.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -100,26 +101,34 @@ impl Wanted {
         else {
             return Standing::Foreign;
         };
-        if self.leads(there) != self.leads(&self.text()) {
+        if !self.is_led_to_by(there) {
             return Standing::Other;
         }
         if mark == sum(body) { Standing::Older } else { Standing::Edited }
     }
 
-    /// The instance that a unit leads to: its arguments and variables, less the program.
-    fn leads(&self, text: &str) -> Vec<String> {
-        let mut found = Vec::new();
-        for line in text.lines() {
-            if let Some(it) = line.strip_prefix("ExecStart=") {
-                found.extend(words(it).into_iter().skip(1));
-            } else if let Some(it) =
-                line.strip_prefix("Environment=OPENCLAW_").or(line.strip_prefix("Environment=\"OPENCLAW_"))
-            {
-                found.push(it.trim_end_matches('"').to_owned());
-            }
-        }
-        found
+    /// Whether a unit starts this very instance, whoever wrote it and whichever program it names.
+    pub fn is_led_to_by(&self, there: &str) -> bool {
+        leads(there) == leads(&self.text())
     }
+}
+
+/// The instance that a unit leads to: whose process it becomes, its arguments and variables, less the program.
+fn leads(text: &str) -> (Option<String>, Vec<String>, BTreeSet<String>) {
+    let (mut arguments, mut variables) = (Vec::new(), BTreeSet::new());
+    for line in text.lines().map(str::trim) {
+        if let Some(it) = line.strip_prefix("ExecStart=") {
+            arguments.extend(words(it).into_iter().skip(1));
+        } else if let Some(it) = line.strip_prefix("Environment=") {
+            variables.extend(words(it).into_iter().filter(|it| it.starts_with("OPENCLAW_")));
+        }
+    }
+    (user_of(text), arguments, variables)
+}
+
+/// Whose process a unit becomes, where it says so.
+pub fn user_of(text: &str) -> Option<String> {
+    text.lines().find_map(|it| it.trim().strip_prefix("User=")).map(str::to_owned)
 }
 
 /// Whether a unit was written by this program, for whichever instance.
@@ -203,6 +212,7 @@ mod tests {
         let text = it.text();
         let moved = Wanted { program: PathBuf::from("/usr/bin/openclaw"), ..it.clone() }.text();
         let other = Wanted { environment: Vec::new(), ..it.clone() }.text();
+        let anothers = Wanted { user: Some("ada".to_owned()), ..it.clone() }.text();
         for (there, standing) in [
             (None, Standing::Missing),
             (Some(text.clone()), Standing::Same),
@@ -210,6 +220,7 @@ mod tests {
             (Some(text.replace("4G", "8G")), Standing::Edited),
             (Some(format!("{text}\n")), Standing::Edited),
             (Some(other), Standing::Other),
+            (Some(anothers), Standing::Other),
             (Some("[Service]\nExecStart=node gateway\n".to_owned()), Standing::Foreign),
         ] {
             assert_eq!(it.compare(there.as_deref()), standing, "{there:?}");

@@ -90,11 +90,12 @@ pub(crate) fn install(app: &App, args: &InstallArgs) -> Result<ExitCode, Failure
     let unit = folder.join(instance.unit());
     let there = fs::read_to_string(&unit).ok();
     let standing = wanted.compare(there.as_deref());
+    let possible = systemd::check(scope, &app.ambient, args.without_linger);
     if args.dry_run {
-        show(app, args.json, &unit, &wanted, there.as_deref());
+        show(app, args.json, &Draft { unit, wanted, there, trouble: possible.err() });
         return Ok(ExitCode::SUCCESS);
     }
-    systemd::check(scope, &app.ambient, args.without_linger).map_err(failed)?;
+    possible.map_err(failed)?;
     may_replace(instance, standing, &unit, args.force)?;
     check_other_scope(app, instance, &unit)?;
     gateway::check(instance, &app.ambient).map_err(|error| {
@@ -133,14 +134,11 @@ pub(crate) fn uninstall(app: &App, args: &SteerArgs) -> Result<ExitCode, Failure
     let Some(unit) = unit_of(app, instance) else {
         return done(app, args.json, ("uninstall", "not-loaded"), None);
     };
+    check_own(app, instance, &unit)?;
     let there = fs::read_to_string(&unit).unwrap_or_default();
     if !text::is_ours(&there) {
         return Err(Failure::new(Kind::Held, format!("{} was not written by this program", unit.display()))
             .hint("whoever installed it takes it away"));
-    }
-    let mine = systemd::wanted(instance, &app.ambient, None).map(|it| it.compare(Some(&there)));
-    if service::scope(&unit) == Scope::User && matches!(mine, Ok(Standing::Other)) {
-        return Err(other(&unit));
     }
     let scope = service::scope(&unit);
     let tell =
@@ -162,6 +160,7 @@ pub(crate) fn steer(app: &App, verb: Verb, args: &SteerArgs) -> Result<ExitCode,
             .hint(format!("install one: {command} gateway install"))
             .hint(format!("or do it without: openclaw fleet {} {}", word(verb), instance.name)));
     };
+    check_own(app, instance, &unit)?;
     let name = instance.unit();
     // One that stopped itself in its own unit would be cut off before it is through.
     let inside = profile::Ambient::unit().as_deref() == Some(&name);
@@ -179,6 +178,15 @@ pub(crate) fn steer(app: &App, verb: Verb, args: &SteerArgs) -> Result<ExitCode,
         let _ = systemd::tell(scope, &app.ambient, &["reset-failed", &name]);
     }
     systemd::tell(scope, &app.ambient, words).map_err(failed)?;
+    if let Ok((standing, _)) = service::judge(instance, &app.ambient, &unit)
+        && standing != Standing::Same
+    {
+        app.printer.note(&format!(
+            "{}: {}; see: {command} gateway install --dry-run",
+            unit.display(),
+            told(standing)
+        ));
+    }
     let result = match verb {
         Verb::Start => "started",
         Verb::Stop => "stopped",
@@ -199,24 +207,37 @@ fn unit_of(app: &App, instance: &Instance) -> Option<PathBuf> {
     service::of(instance, &app.ambient).unit().map(Path::to_path_buf)
 }
 
-fn show(app: &App, as_json: bool, unit: &Path, wanted: &Wanted, there: Option<&str>) {
-    let (text, standing) = (wanted.text(), wanted.compare(there));
-    let difference = there.map(|it| text::difference(it, &text)).unwrap_or_default();
+/// What `install` would do.
+struct Draft {
+    unit: PathBuf,
+    wanted: Wanted,
+    there: Option<String>,
+    /// Why it could not.
+    trouble: Option<Trouble>,
+}
+
+fn show(app: &App, as_json: bool, it: &Draft) {
+    let (text, standing) = (it.wanted.text(), it.wanted.compare(it.there.as_deref()));
+    let difference = it.there.as_deref().map(|it| text::difference(it, &text)).unwrap_or_default();
     if as_json {
         app.printer.json(&json!({
-            "action": "install", "ok": true, "dryRun": true, "unit": unit, "standing": standing, "text": text,
-            "difference": difference,
+            "action": "install", "ok": true, "dryRun": true, "unit": it.unit, "standing": standing, "text": text,
+            "difference": difference, "trouble": it.trouble.as_ref().map(ToString::to_string),
         }));
         return;
     }
-    app.printer.note(&format!("{}: {}", unit.display(), told(standing)));
+    app.printer.note(&format!("{}: {}", it.unit.display(), told(standing)));
     app.printer.line(text.trim_end());
     for line in difference {
         app.printer.note(&line);
     }
+    if let Some(trouble) = &it.trouble {
+        app.printer.note(&format!("it could not be installed now: {trouble}"));
+    }
 }
 
-fn told(standing: Standing) -> &'static str {
+/// How a unit stands, in words.
+pub(super) fn told(standing: Standing) -> &'static str {
     match standing {
         Standing::Missing => "not there yet",
         Standing::Same => "stands as it should",
@@ -240,6 +261,21 @@ fn may_replace(instance: &Instance, standing: Standing, unit: &Path, force: bool
                 .hint(format!("write over it: {command} gateway install --force")))
         }
     }
+}
+
+/// Steers no unit that has the name of this instance's and starts something else.
+fn check_own(app: &App, instance: &Instance, unit: &Path) -> Result<(), Failure> {
+    if service::is_own(instance, &app.ambient, unit) {
+        return Ok(());
+    }
+    let there = fs::read_to_string(unit).unwrap_or_default();
+    if text::is_ours(&there) {
+        return Err(other(unit));
+    }
+    let scope = if service::scope(unit) == Scope::User { "--user " } else { "" };
+    Err(Failure::new(Kind::Held, format!("{} does not start this instance's gateway", unit.display()))
+        .hint(format!("see what it starts: systemctl {scope}cat {}", instance.unit()))
+        .hint(format!("install in its place: {} gateway install --force", instance.command())))
 }
 
 fn other(unit: &Path) -> Failure {

@@ -9,6 +9,7 @@ use profile::Instance;
 use profile::listener::{self, Listener};
 use serde_json::{Value, json};
 
+use super::service::told;
 use crate::app::App;
 use crate::commands::overview::{self, Overview};
 use crate::commands::status::listens;
@@ -78,7 +79,14 @@ fn unit(app: &App, instance: &Instance) -> Value {
         Ok(pairs) => pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect(),
         Err(error) => json!({"error": error.to_string()}),
     };
-    json!({"label": "systemd", "loaded": enabled, "unit": unit, "runtime": runtime})
+    let drift = match service::judge(instance, &app.ambient, unit) {
+        Ok((standing, difference)) => json!({
+            "standing": standing, "words": told(standing), "difference": difference,
+            "own": service::is_own(instance, &app.ambient, unit),
+        }),
+        Err(error) => json!({"error": error.to_string()}),
+    };
+    json!({"label": "systemd", "loaded": enabled, "unit": unit, "runtime": runtime, "drift": drift})
 }
 
 fn in_words(unit: &Value) -> String {
@@ -88,7 +96,10 @@ fn in_words(unit: &Value) -> String {
     let state = runtime["ActiveState"].as_str().or(runtime["error"].as_str()).unwrap_or("unknown");
     let again = runtime["NRestarts"].as_str().filter(|it| *it != "0");
     let again = again.map(|it| format!(", started again {it} times")).unwrap_or_default();
-    format!("{enabled}, {state}{again} ({file})")
+    let drift = unit["drift"]["words"].as_str().filter(|_| unit["drift"]["standing"] != "same");
+    let drift = drift.map(|it| format!(", {it}")).unwrap_or_default();
+    let stale = if runtime["NeedDaemonReload"] == "yes" { ", not yet read again by systemd" } else { "" };
+    format!("{enabled}, {state}{again}{drift}{stale} ({file})")
 }
 
 /// Every gateway of the host, a line each: whose it is, how it is, and what starts it.

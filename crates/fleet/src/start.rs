@@ -131,6 +131,24 @@ pub fn start(instances: &[&Instance], ambient: &Ambient, program: &Path) -> Vec<
     begun.into_iter().map(|it| it.and_then(|it| it.wait(deadline))).collect()
 }
 
+/// Starts the gateway of an instance in safe mode, as a process of its own that outlives this one. Its unit is asked to
+/// stop first, so that it does not begin again beside it.
+///
+/// # Errors
+/// Says why it did not start, or that it runs already.
+pub fn start_safe(instance: &Instance, ambient: &Ambient, program: &Path) -> Result<Started, Failed> {
+    if let Some(unit) =
+        service::of(instance, ambient).unit().filter(|it| service::is_own(instance, ambient, it))
+    {
+        // A supervisor that cannot be asked starts nothing either.
+        let _ = service::systemd::tell(service::scope(unit), ambient, &["stop", &instance.unit()]);
+    }
+    if let Some(holder) = claims::holder_now(&instance.state_dir) {
+        return Ok(Started::Already { pid: holder.pid });
+    }
+    spawn(instance, ambient, program, &["--safe"])?.wait(Instant::now() + START)
+}
+
 /// A start under way.
 enum Begun {
     Already(u32),
@@ -154,9 +172,13 @@ fn begin(instance: &Instance, ambient: &Ambient, program: &Path) -> Result<Begun
     {
         return supervised(instance, ambient, unit);
     }
+    spawn(instance, ambient, program, &[])
+}
+
+fn spawn(instance: &Instance, ambient: &Ambient, program: &Path, more: &[&str]) -> Result<Begun, Failed> {
     let address = instance.address(ambient);
     let mut command = Command::new(program);
-    command.args(&address.arguments).args(["gateway", "run", "--detached"]);
+    command.args(&address.arguments).args(["gateway", "run", "--detached"]).args(more);
     command.env_clear().envs(address.environment).current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let since = Instant::now();

@@ -1,6 +1,7 @@
 //! One gateway from its claims to their release.
 
 mod claim;
+mod safe;
 
 use std::future::Future;
 use std::io;
@@ -56,6 +57,8 @@ pub struct Boot {
     pub log_level: Option<String>,
     /// Let go of the terminal, or of whoever reads in its place, once it is ready. The log goes on in its file.
     pub detached: bool,
+    /// Run by nothing of the config but the port and the secret.
+    pub safe: bool,
 }
 
 /// Why a gateway did not start. Nothing of it is left then.
@@ -205,6 +208,10 @@ async fn serve(claimed: Claimed) -> Result<End, StartError> {
         info!("TLS certificate SHA-256 {}", tls.served().fingerprint);
     }
     info!(instance = gateway.instance.name, state = %gateway.instance.state_dir.display(), "ready");
+    if gateway.is_safe {
+        warn!("in safe mode: nothing of the config is in force");
+        safe::note(&gateway);
+    }
     if detached {
         let_go().map_err(system("let go of the terminal"))?;
     }
@@ -216,8 +223,10 @@ async fn serve(claimed: Claimed) -> Result<End, StartError> {
             |_| async move { late.look_at_sessions().await },
         );
     }
-    let own = gateway.clone();
-    gateway.supervisor.start(Stage::Intake, "config", |stop| reload::follow(own, stop));
+    if !gateway.is_safe {
+        let own = gateway.clone();
+        gateway.supervisor.start(Stage::Intake, "config", |stop| reload::follow(own, stop));
+    }
     let restart = gateway.reload.restart.clone();
     let (end, why) = tokio::select! {
         biased;

@@ -185,6 +185,10 @@ fn is_changed(force: &Force) -> bool {
 
 /// Reads the config and does what it asks for, or says why not.
 pub(crate) async fn look(gateway: &Arc<Gateway>) -> ReloadReport {
+    if gateway.is_safe {
+        let words = "the gateway runs in safe mode: takes effect when it is started again without";
+        return report(gateway, ReloadHow::Off, Vec::new(), vec![words.to_owned()]);
+    }
     let _one = gateway.reload.one_at_a_time.lock().await;
     renew_certificate(gateway);
     let (instance, ambient) = (gateway.instance.clone(), gateway.ambient.clone());

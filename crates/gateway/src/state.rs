@@ -45,6 +45,8 @@ pub(crate) struct Gateway {
     pub(crate) port: u16,
     /// Whether that is so by the command line or the environment, whatever the config says.
     pub(crate) is_port_fixed: bool,
+    /// Whether nothing of the config is in force.
+    pub(crate) is_safe: bool,
     /// The mode of the command line, whatever the config says.
     pub(crate) bind_fixed: Option<Mode>,
     /// Where sessions are kept.
@@ -127,6 +129,8 @@ pub(crate) struct Parts {
     pub(crate) refused: Option<reload::Refused>,
     /// Of the command line: goes before the config's token, whatever that becomes.
     pub(crate) token: Option<Secret>,
+    /// Run by nothing of the config.
+    pub(crate) safe: bool,
 }
 
 impl Gateway {
@@ -146,6 +150,7 @@ impl Gateway {
             conflicts,
             refused,
             token,
+            safe,
         } = parts;
         let nothing_yet = (!archive.path().exists()).then(Overview::default);
         let sessions_before = match &nothing_yet {
@@ -169,6 +174,7 @@ impl Gateway {
             port,
             door,
             is_port_fixed,
+            is_safe: safe,
             bind_fixed,
             archive,
             audience: Audience::default(),
@@ -224,6 +230,7 @@ impl Gateway {
             port: self.port,
             since: self.since,
             version: VERSION.to_owned(),
+            safe_mode: self.is_safe,
         }
     }
 

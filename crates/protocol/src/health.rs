@@ -75,6 +75,9 @@ pub struct InstanceInfo {
     pub since: u64,
     /// Of the program.
     pub version: String,
+    /// Whether nothing of its config is in force.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub safe_mode: bool,
 }
 
 /// One agent.

@@ -9,7 +9,7 @@ mod import;
 mod logs;
 mod ls;
 mod ports;
-mod process;
+pub(crate) mod process;
 mod repair;
 pub(crate) mod snapshot;
 mod why;

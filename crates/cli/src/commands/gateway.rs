@@ -11,7 +11,7 @@ use clap::Subcommand;
 
 use self::call::CallArgs;
 use self::run::RunArgs;
-use self::service::{InstallArgs, SteerArgs, Verb};
+use self::service::{InstallArgs, StartArgs, SteerArgs, Verb};
 use self::status::GatewayStatusArgs;
 use super::health::{self, HealthArgs};
 use crate::app::App;
@@ -46,7 +46,7 @@ enum GatewayCommand {
     /// Stop the service of this instance and take its unit away
     Uninstall(SteerArgs),
     /// Start the service of this instance, and wait until it is ready
-    Start(SteerArgs),
+    Start(StartArgs),
     /// Stop the service of this instance until the next boot or start
     Stop(SteerArgs),
     /// Stop and start the service of this instance
@@ -61,12 +61,10 @@ impl GatewayArgs {
             Some(GatewayCommand::Health(it)) => it.json,
             Some(GatewayCommand::Call(it)) => it.json,
             Some(GatewayCommand::Install(it)) => it.json,
-            Some(
-                GatewayCommand::Uninstall(it)
-                | GatewayCommand::Start(it)
-                | GatewayCommand::Stop(it)
-                | GatewayCommand::Restart(it),
-            ) => it.json,
+            Some(GatewayCommand::Start(it)) => it.json,
+            Some(GatewayCommand::Uninstall(it) | GatewayCommand::Stop(it) | GatewayCommand::Restart(it)) => {
+                it.json
+            }
             Some(GatewayCommand::Run(_)) | None => false,
         }
     }
@@ -87,7 +85,7 @@ pub(crate) fn run(app: &App, args: GatewayArgs) -> Result<ExitCode, Failure> {
         Some(GatewayCommand::Call(args)) => call::run(app, &args),
         Some(GatewayCommand::Install(args)) => service::install(app, &args),
         Some(GatewayCommand::Uninstall(args)) => service::uninstall(app, &args),
-        Some(GatewayCommand::Start(args)) => service::steer(app, Verb::Start, &args),
+        Some(GatewayCommand::Start(args)) => service::start(app, &args),
         Some(GatewayCommand::Stop(args)) => service::steer(app, Verb::Stop, &args),
         Some(GatewayCommand::Restart(args)) => service::steer(app, Verb::Restart, &args),
     }

@@ -14,7 +14,7 @@ use profile::sources::Reach;
 use profile::{Ambient, Claims, Document, Finding, Instance, Plan, control, folder, generations, listener};
 use tracing::warn;
 
-use super::{Boot, StartError, ended, note_end, system};
+use super::{Boot, StartError, ended, note_end, safe, system};
 use crate::VERSION;
 use crate::archive::Archive;
 use crate::bind::{Bind, Unusable};
@@ -39,6 +39,9 @@ pub(super) struct Claimed {
 pub(super) fn claim(boot: &Boot, before: Option<&Log>, say: &impl Fn(&str)) -> Result<Claimed, StartError> {
     let instance = boot.instance.clone();
     let is_new = !instance.state_dir.exists();
+    if boot.safe && is_new {
+        return Err(StartError::ConfigGone(instance.config_path));
+    }
     folder::prepare(&instance.state_dir)?;
     let mut claims = Claims::new(&instance.host.claims(), &instance.name, &instance.state_dir);
     claims.take_folder()?;
@@ -103,6 +106,7 @@ fn prepare(
     say: &impl Fn(&str),
 ) -> Result<Claimed, StartError> {
     let chosen = match instead {
+        _ if boot.safe => Chosen::safe(&boot, &mut claims, say)?,
         Some(why) => Chosen::last_accepted(&boot, vec![why]).ok_or(StartError::NoPort)?,
         None => Chosen::of_file(&boot, &mut claims, say)?,
     };
@@ -118,12 +122,14 @@ fn prepare(
     };
     let door = door(&boot, &force, &sockets)?;
     let control = control(&boot)?;
-    let Boot { instance, ambient, token, log_level, detached, bind: bind_fixed, .. } = boot;
+    let Boot { instance, ambient, token, log_level, detached, safe, bind: bind_fixed, .. } = boot;
     // A unit runs one instance, whatever its file says.
     if let Some(unit) = Ambient::unit() {
         claims.take(Claim::Unit(unit))?;
     }
-    force.holdings.needed(force.workspace.clone()).try_for_each(|it| claims.take(it))?;
+    if !safe {
+        force.holdings.needed(force.workspace.clone()).try_for_each(|it| claims.take(it))?;
+    }
     let log = begin_log(&instance, &ambient, &force, (log_level.as_deref(), before), say);
     if let Some(it) = &refused {
         warn!("{}", it.problem());
@@ -133,10 +139,12 @@ fn prepare(
     for it in &conflicts {
         warn!("{it}");
     }
-    if refused.is_none() {
-        force.generation = accept(&instance, &force);
+    if !safe {
+        if refused.is_none() {
+            force.generation = accept(&instance, &force);
+        }
+        record(&instance, port, force.holdings.pinned.clone());
     }
-    record(&instance, port, force.holdings.pinned.clone());
     let archive = Archive::new(&instance.state_dir).map_err(system("start the store's thread"))?;
     let is_port_fixed = wished.is_some();
     let claims = Arc::new(Mutex::new(claims));
@@ -154,6 +162,7 @@ fn prepare(
         conflicts,
         refused,
         token,
+        safe,
     };
     Ok(Claimed { parts, sockets, control, detached })
 }
@@ -168,6 +177,13 @@ struct Chosen {
 }
 
 impl Chosen {
+    /// None: what a gateway in safe mode runs by.
+    fn safe(boot: &Boot, claims: &mut Claims, say: &impl Fn(&str)) -> Result<Self, StartError> {
+        let force = safe::force(boot)?;
+        let held = safe::hold(boot, claims, &force, say);
+        Ok(Self { force, refused: None, held: Some(held) })
+    }
+
     /// The config of the file, else the last one that was accepted. A new instance is given one.
     fn of_file(boot: &Boot, claims: &mut Claims, say: &impl Fn(&str)) -> Result<Self, StartError> {
         let Boot { instance, ambient, token, .. } = boot;
@@ -268,7 +284,12 @@ fn reserve(claims: &mut Claims, instance: &Instance, port: u16, pinned: &[u16]) 
 }
 
 /// Takes all that the port is about, and listens.
-fn hold(claims: &mut Claims, boot: &Boot, port: u16, force: &Force) -> Result<Vec<TcpListener>, StartError> {
+pub(super) fn hold(
+    claims: &mut Claims,
+    boot: &Boot,
+    port: u16,
+    force: &Force,
+) -> Result<Vec<TcpListener>, StartError> {
     reserve(claims, &boot.instance, port, &force.holdings.pinned)?;
     let bind = Bind::of(&force.config.gateway, boot.bind).map_err(unusable(&boot.instance))?;
     listen(boot, bind, port)

@@ -121,7 +121,8 @@ fn may_start(app: &App, instance: &Instance) -> Result<(), Failed> {
     Err(Failed::Kept { said: base::text::chain(&error), more: findings })
 }
 
-fn program() -> Result<std::path::PathBuf, Failure> {
+/// This program's file.
+pub(crate) fn program() -> Result<std::path::PathBuf, Failure> {
     Ambient::program()
         .map_err(|error| Failure::new(Kind::Fault, format!("the program's own file is unknown: {error}")))
 }
@@ -185,7 +186,8 @@ fn finish(app: &App, as_json: bool, outcomes: Vec<Outcome>) -> Result<ExitCode, 
     Ok(code)
 }
 
-fn failure(instance: &Instance, error: &Failed) -> Failure {
+/// Why an instance was not started or stopped, and what to do about it.
+pub(crate) fn failure(instance: &Instance, error: &Failed) -> Failure {
     let kind = match error {
         Failed::Supervised(_) => Kind::Usage,
         Failed::Refused { code, .. } => Kind::of_code(*code),

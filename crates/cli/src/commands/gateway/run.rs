@@ -34,6 +34,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
 
+    /// Run by nothing of the config but the port and the secret, to repair it
+    #[arg(long)]
+    safe: bool,
+
     /// Leave the terminal of whoever started it
     #[arg(long, hide = true)]
     detached: bool,
@@ -46,7 +50,11 @@ pub(crate) struct RunArgs {
 impl RunArgs {
     /// Whether any of them was given.
     pub(crate) fn is_given(&self) -> bool {
-        self.port.is_some() || self.bind.is_some() || self.token.is_some() || self.exit_with_parent.is_some()
+        self.port.is_some()
+            || self.bind.is_some()
+            || self.token.is_some()
+            || self.safe
+            || self.exit_with_parent.is_some()
     }
 }
 
@@ -88,6 +96,7 @@ pub(crate) fn run(app: &App, args: RunArgs) -> Result<ExitCode, Failure> {
         token,
         log_level: app.log_level.clone(),
         detached: args.detached,
+        safe: args.safe,
     };
     let printer = app.printer;
     gateway::run(boot, |text| printer.note(text)).map_err(|error| failed(&error, &instance.command()))?;

@@ -8,10 +8,12 @@ use base::file;
 use fleet::service::systemd::{self, Scope, Trouble};
 use fleet::service::text::{self, Standing, Wanted};
 use fleet::service::{self, Service};
+use fleet::start::{self, Started};
 use profile::{Instance, claims};
 use serde_json::json;
 
 use crate::app::App;
+use crate::commands::fleet::process;
 use crate::failure::{Failure, Kind};
 
 const INSTALL: &str = "\
@@ -68,6 +70,19 @@ pub(crate) struct SteerArgs {
     pub(crate) json: bool,
 }
 
+/// What `gateway start` is told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = STEER)]
+pub(crate) struct StartArgs {
+    /// Start it without its config, to repair it: only the port and the secret are taken from there
+    #[arg(long)]
+    safe: bool,
+
+    /// Print JSON for scripts; failures as well
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// What is done with a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -102,15 +117,8 @@ pub(crate) fn install(app: &App, args: &InstallArgs) -> Result<ExitCode, Failure
         Failure::from_error(Kind::Config, &error)
             .hint(format!("a service would not start with this; see: {} config validate", instance.command()))
     })?;
-    let running = claims::holder_now(&instance.state_dir);
-    let supervised = systemd::show(scope, &app.ambient, &instance.unit()).unwrap_or_default();
-    let main = supervised.iter().find(|it| it.0 == "MainPID").and_then(|it| it.1.parse::<u32>().ok());
-    if let Some(it) = running.filter(|it| !args.no_start && Some(it.pid) != main) {
-        return Err(Failure::new(
-            Kind::Held,
-            format!("its gateway runs already, outside of a service (pid {})", it.pid),
-        )
-        .hint(format!("stop it first: openclaw fleet stop {}, or install with --no-start", instance.name)));
+    if let Some(pid) = outside(app, instance, scope).filter(|_| !args.no_start) {
+        return Err(runs_outside(instance, pid).hint("or install with --no-start"));
     }
     if standing != Standing::Same {
         let written =
@@ -151,6 +159,22 @@ pub(crate) fn uninstall(app: &App, args: &SteerArgs) -> Result<ExitCode, Failure
     done(app, args.json, ("uninstall", "uninstalled"), None)
 }
 
+/// Runs `start`.
+pub(crate) fn start(app: &App, args: &StartArgs) -> Result<ExitCode, Failure> {
+    if !args.safe {
+        return steer(app, Verb::Start, &SteerArgs { json: args.json });
+    }
+    let instance = app.instance()?;
+    let program = process::program()?;
+    match start::start_safe(instance, &app.ambient, &program).map_err(|it| process::failure(instance, &it))? {
+        Started::Now { .. } => done(app, args.json, ("start", "started in safe mode"), None),
+        Started::Already { pid } => {
+            Err(Failure::new(Kind::Held, format!("its gateway runs already (pid {pid})"))
+                .hint(format!("stop it first: openclaw fleet stop {}", instance.name)))
+        }
+    }
+}
+
 /// Runs `start`, `stop`, `restart`.
 pub(crate) fn steer(app: &App, verb: Verb, args: &SteerArgs) -> Result<ExitCode, Failure> {
     let instance = app.instance()?;
@@ -173,6 +197,13 @@ pub(crate) fn steer(app: &App, verb: Verb, args: &SteerArgs) -> Result<ExitCode,
             Failure::from_error(Kind::Config, &error).hint(format!("see: {command} config validate"))
         })?;
     }
+    if let Some(pid) = outside(app, instance, scope) {
+        if verb == Verb::Start {
+            return Err(runs_outside(instance, pid));
+        }
+        // In safe mode, most likely. The unit could not start beside it.
+        start::stop(instance, false).map_err(|it| process::failure(instance, &it))?;
+    }
     if verb != Verb::Stop {
         // One that failed too often is let off: a person asks now.
         let _ = systemd::tell(scope, &app.ambient, &["reset-failed", &name]);
@@ -193,6 +224,19 @@ pub(crate) fn steer(app: &App, verb: Verb, args: &SteerArgs) -> Result<ExitCode,
         Verb::Restart => "restarted",
     };
     done(app, args.json, (word(verb), result), Some(&unit))
+}
+
+/// The process of this instance's gateway where the unit has not started it.
+fn outside(app: &App, instance: &Instance, scope: Scope) -> Option<u32> {
+    let holder = claims::holder_now(&instance.state_dir)?.pid;
+    let supervised = systemd::show(scope, &app.ambient, &instance.unit()).unwrap_or_default();
+    let main = supervised.iter().find(|it| it.0 == "MainPID").and_then(|it| it.1.parse::<u32>().ok());
+    (Some(holder) != main).then_some(holder)
+}
+
+fn runs_outside(instance: &Instance, pid: u32) -> Failure {
+    Failure::new(Kind::Held, format!("its gateway runs already, outside of a service (pid {pid})"))
+        .hint(format!("stop it first: openclaw fleet stop {}", instance.name))
 }
 
 fn word(verb: Verb) -> &'static str {

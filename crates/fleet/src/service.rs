@@ -1,7 +1,12 @@
 //! Whether a supervisor has a unit for an instance: by its file, which needs no supervisor to be asked.
 
+pub mod host;
+pub mod launchd;
+pub mod schtasks;
+pub mod steps;
 pub mod systemd;
 pub mod text;
+mod xml;
 
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};

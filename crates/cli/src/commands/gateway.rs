@@ -1,6 +1,7 @@
 //! `gateway`: run it, ask it, call it, and have it started with the machine.
 
 pub(crate) mod call;
+mod elsewhere;
 pub(crate) mod run;
 pub(crate) mod service;
 pub(crate) mod status;

@@ -233,7 +233,7 @@ fn runtime(ambient: &Ambient) -> PathBuf {
 }
 
 /// This program as it is found on the path: what stands there after an upgrade is what should run then.
-fn program(ambient: &Ambient) -> Option<PathBuf> {
+pub(super) fn program(ambient: &Ambient) -> Option<PathBuf> {
     let own = Ambient::program().ok()?;
     let named = ambient.var("PATH").unwrap_or_default().split(':').map(|it| Path::new(it).join("openclaw"));
     let mut found = named.filter(|it| it.is_absolute());

@@ -153,7 +153,7 @@ fn word(text: &str) -> String {
 }
 
 /// Says whether a text was changed. It keeps nobody from changing it: FNV-1a.
-fn sum(text: &str) -> String {
+pub(super) fn sum(text: &str) -> String {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

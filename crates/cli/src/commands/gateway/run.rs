@@ -38,6 +38,10 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     safe: bool,
 
+    /// End with 0 where the next start would end as this one did: for supervisors that look at success only
+    #[arg(long, hide = true)]
+    refusal_is_final: bool,
+
     /// Leave the terminal of whoever started it
     #[arg(long, hide = true)]
     detached: bool,
@@ -99,8 +103,13 @@ pub(crate) fn run(app: &App, args: RunArgs) -> Result<ExitCode, Failure> {
         safe: args.safe,
     };
     let printer = app.printer;
-    gateway::run(boot, |text| printer.note(text)).map_err(|error| failed(&error, &instance.command()))?;
-    Ok(ExitCode::SUCCESS)
+    let Err(error) = gateway::run(boot, |text| printer.note(text)) else { return Ok(ExitCode::SUCCESS) };
+    let failure = failed(&error, &instance.command());
+    if args.refusal_is_final && start_kind(&error) != Kind::Fault {
+        printer.failure(&failure.of(Some(&instance.name)), false);
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(failure)
 }
 
 /// Why a gateway did not start, and what to do about it. `command` is how this instance is addressed.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use base::file;
+use fleet::service::host::Host;
+use fleet::service::steps;
 use fleet::service::systemd::{self, Scope, Trouble};
 use fleet::service::text::{self, Standing, Wanted};
 use fleet::service::{self, Service};
@@ -12,6 +14,7 @@ use fleet::start::{self, Started};
 use profile::{Instance, claims};
 use serde_json::json;
 
+use super::elsewhere;
 use crate::app::App;
 use crate::commands::fleet::process;
 use crate::failure::{Failure, Kind};
@@ -34,11 +37,11 @@ Examples:
 pub(crate) struct InstallArgs {
     /// Print the unit and how it differs from what stands; write nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 
     /// Write over a unit that was changed by hand, or is not ours
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
 
     /// Write and enable the unit, and start nothing now
     #[arg(long)]
@@ -96,6 +99,9 @@ pub(crate) enum Verb {
 
 /// Runs `install`.
 pub(crate) fn install(app: &App, args: &InstallArgs) -> Result<ExitCode, Failure> {
+    if let Some(host) = Host::HERE {
+        return elsewhere::install(app, args, host);
+    }
     let instance = app.instance()?;
     let scope = if args.system { Scope::System } else { Scope::User };
     let failed = |it: Trouble| trouble(instance, &it);
@@ -113,10 +119,7 @@ pub(crate) fn install(app: &App, args: &InstallArgs) -> Result<ExitCode, Failure
     possible.map_err(failed)?;
     may_replace(instance, standing, &unit, args.force)?;
     check_other_scope(app, instance, &unit)?;
-    gateway::check(instance, &app.ambient).map_err(|error| {
-        Failure::from_error(Kind::Config, &error)
-            .hint(format!("a service would not start with this; see: {} config validate", instance.command()))
-    })?;
+    check_config(app)?;
     if let Some(pid) = outside(app, instance, scope).filter(|_| !args.no_start) {
         return Err(runs_outside(instance, pid).hint("or install with --no-start"));
     }
@@ -136,8 +139,20 @@ pub(crate) fn install(app: &App, args: &InstallArgs) -> Result<ExitCode, Failure
     done(app, args.json, ("install", result), Some(&unit))
 }
 
+/// A service that could not start is not installed.
+pub(super) fn check_config(app: &App) -> Result<(), Failure> {
+    let instance = app.instance()?;
+    gateway::check(instance, &app.ambient).map_err(|error| {
+        Failure::from_error(Kind::Config, &error)
+            .hint(format!("a service would not start with this; see: {} config validate", instance.command()))
+    })
+}
+
 /// Runs `uninstall`.
 pub(crate) fn uninstall(app: &App, args: &SteerArgs) -> Result<ExitCode, Failure> {
+    if let Some(host) = Host::HERE {
+        return elsewhere::steer(app, steps::Verb::Uninstall, args.json, host);
+    }
     let instance = app.instance()?;
     let Some(unit) = unit_of(app, instance) else {
         return done(app, args.json, ("uninstall", "not-loaded"), None);
@@ -177,6 +192,14 @@ pub(crate) fn start(app: &App, args: &StartArgs) -> Result<ExitCode, Failure> {
 
 /// Runs `start`, `stop`, `restart`.
 pub(crate) fn steer(app: &App, verb: Verb, args: &SteerArgs) -> Result<ExitCode, Failure> {
+    if let Some(host) = Host::HERE {
+        let verb = match verb {
+            Verb::Start => steps::Verb::Start,
+            Verb::Stop => steps::Verb::Stop,
+            Verb::Restart => steps::Verb::Restart,
+        };
+        return elsewhere::steer(app, verb, args.json, host);
+    }
     let instance = app.instance()?;
     let command = instance.command();
     let Some(unit) = unit_of(app, instance) else {

@@ -24,6 +24,7 @@ use crate::commands::sessions::SessionsArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::system::SystemArgs;
+use crate::commands::update::UpdateArgs;
 use crate::quickstart::QuickstartArgs;
 
 const EXAMPLES: &str = "\
@@ -107,6 +108,8 @@ pub(crate) enum Command {
     Logs(Later<LogsArgs>),
     /// See, make, copy, move and keep all instances of this host
     Fleet(Later<FleetArgs>),
+    /// Exchange this program for another file, one instance first, and go back
+    Update(Later<UpdateArgs>),
     /// Print or install completions for your shell
     Completion(Later<CompletionArgs>),
 }
@@ -180,6 +183,7 @@ impl Command {
             Command::Approvals(it) => it.json,
             Command::Logs(it) => it.reading.json,
             Command::Fleet(it) => it.wants_json(),
+            Command::Update(it) => it.wants_json(),
             Command::Completion(it) => it.json,
         }
     }

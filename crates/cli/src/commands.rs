@@ -20,6 +20,7 @@ pub(crate) mod sessions;
 pub(crate) mod setup;
 pub(crate) mod status;
 pub(crate) mod system;
+pub(crate) mod update;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ pub(crate) fn run(app: &App, command: Command) -> Result<ExitCode, Failure> {
         Command::Approvals(args) => approvals::run(app, &args),
         Command::Logs(args) => logs::run(app, &args),
         Command::Fleet(Later(args)) => fleet::run(app, args),
+        Command::Update(args) => update::run(app, &args),
         Command::Completion(args) => completion::run(app, &args),
     }
 }

@@ -17,4 +17,5 @@ pub mod repair;
 pub mod service;
 pub mod snapshot;
 pub mod start;
+pub mod update;
 pub mod why;

@@ -48,6 +48,19 @@ pub fn command_line(pid: u32) -> String {
     words.map(|it| String::from_utf8_lossy(it).into_owned()).collect::<Vec<_>>().join(" ")
 }
 
+/// The path of its program, also where the file was replaced since.
+pub fn program(pid: u32) -> Option<std::path::PathBuf> {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let bare = path.to_str().and_then(|it| it.strip_suffix(" (deleted)")).map(std::path::PathBuf::from);
+    Some(bare.filter(|_| !path.exists()).unwrap_or(path))
+}
+
+/// The user whose process it is.
+pub fn user(pid: u32) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(format!("/proc/{pid}")).ok().map(|it| it.uid())
+}
+
 /// A variable of its environment, as it was at its start.
 pub fn variable(pid: u32, name: &str) -> Option<String> {
     let bytes = fs::read(format!("/proc/{pid}/environ")).ok()?;
@@ -68,6 +81,7 @@ mod tests {
         assert!(pss(pid).is_some_and(|it| it > 100_000));
         assert!(command_line(pid).contains("openclaw_fleet"));
         assert!(variable(pid, "PATH").is_some() && variable(pid, "NO_SUCH_VARIABLE").is_none());
+        assert!(program(pid).is_some_and(|it| it.exists()) && user(pid).is_some());
         assert_eq!((doing(0), pss(0)), (None, None));
     }
 }

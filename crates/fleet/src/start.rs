@@ -289,7 +289,7 @@ fn raw(pid: u32) -> i32 {
     i32::try_from(pid).unwrap_or_default()
 }
 
-fn pidfd(pid: u32) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn pidfd(pid: u32) -> rustix::io::Result<OwnedFd> {
     pidfd_open(Pid::from_raw(raw(pid)).ok_or(rustix::io::Errno::SRCH)?, PidfdFlags::empty())
 }
 
@@ -300,7 +300,7 @@ fn send(process: &OwnedFd, signal: Signal) -> Result<(), Failed> {
     }
 }
 
-fn ended_within(process: &OwnedFd, limit: Duration) -> bool {
+pub(crate) fn ended_within(process: &OwnedFd, limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

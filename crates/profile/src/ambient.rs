@@ -95,17 +95,23 @@ impl Ambient {
         below.map_or_else(|| path.display().to_string(), |it| format!("~/{}", it.display()))
     }
 
-    /// The file of this program, to start another of its kind.
+    /// The file of this program, to start another of its kind. Where it was replaced since, it is what stands in its
+    /// place.
     ///
     /// # Errors
     /// When the system does not know it.
     pub fn program() -> std::io::Result<PathBuf> {
-        std::env::current_exe()
+        std::env::current_exe().map(|it| in_its_place(&it).unwrap_or(it))
     }
 
     /// The service unit of ours that this process runs in, by the kernel's word: variables are inherited by anybody.
     pub fn unit() -> Option<String> {
         unit_in(&std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
+    }
+
+    /// Whether this process was started by a tool of a gateway.
+    pub fn is_tool(&self) -> bool {
+        self.var(TOOL_VARIABLE).is_some()
     }
 
     /// The environment of a child of the instance with this name. It holds nothing that leads to any instance, and a
@@ -211,9 +217,26 @@ fn assignment(line: &str) -> Option<(&str, &str)> {
     sound.then_some((name, bare))
 }
 
+/// What stands where a program's file was before it was replaced. The kernel marks the name of a file that is gone.
+fn in_its_place(program: &Path) -> Option<PathBuf> {
+    let bare = PathBuf::from(program.to_str()?.strip_suffix(" (deleted)")?);
+    (!program.exists() && bare.is_file()).then_some(bare)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_was_replaced_is_what_stands_in_its_place() {
+        let home = tempfile::tempdir().expect("a folder");
+        let [own, gone] = ["openclaw", "openclaw (deleted)"].map(|it| home.path().join(it));
+        assert_eq!(in_its_place(&gone), None, "nothing is there");
+        base::file::replace(&own, b"x").expect("written");
+        assert_eq!((in_its_place(&gone), in_its_place(&own)), (Some(own.clone()), None));
+        base::file::replace(&gone, b"x").expect("written");
+        assert_eq!(in_its_place(&gone), None, "a file of that very name");
+    }
 
     #[test]
     fn paths_are_read_as_people_write_them() {

@@ -58,6 +58,8 @@ fn of_socket(port: u16, uid: u32, inode: u64) -> Listener {
     let pid = owner(inode);
     let program = pid.and_then(|pid| {
         let exe = fs::read_link(format!("/proc/{pid}/exe")).map(|it| it.display().to_string());
+        // It runs on from a file that was replaced.
+        let exe = exe.map(|it| it.trim_end_matches(" (deleted)").to_owned());
         exe.or_else(|_| fs::read_to_string(format!("/proc/{pid}/comm")).map(|it| it.trim().to_owned())).ok()
     });
     Listener { port, pid, program, uid }

@@ -183,7 +183,7 @@ mod tests {
         let count = all.len();
         all.dedup();
         assert_eq!(all.len(), count);
-        assert!(refused("update.run").is_some_and(|it| it.contains("package manager")));
+        assert!(refused("update.run").is_some_and(|it| it.contains("openclaw update")));
         for name in ["health", "cron.add", "nothing.like.it", "", "update", "update.ru", "# Every"] {
             assert_eq!(refused(name), None, "{name}");
         }

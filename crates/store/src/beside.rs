@@ -74,6 +74,26 @@ pub fn count_sessions(folder: &Path) -> Result<Option<u64>, StoreError> {
     })
 }
 
+/// The schema of the database in `folder`, also one that this version does not know; `None` when there is no database.
+///
+/// # Errors
+/// When it cannot be read, or is none of ours.
+pub fn schema_of(folder: &Path) -> Result<Option<u32>, StoreError> {
+    let path = folder.join(FILE);
+    let Some(before) = stamp(&path)? else { return Ok(None) };
+    let mut file = File::open(&path).map_err(of_io(&path))?;
+    match open::refuse_strangers(&path, &mut file) {
+        Err(StoreError::Newer { found, .. }) => return Ok(Some(found)),
+        other => other?,
+    }
+    drop(file);
+    let connection = connect(&path, before.has_log).map_err(of("open the database", &path))?;
+    match open::version(&path, &connection) {
+        Ok(found) | Err(StoreError::Newer { found, .. }) => Ok(Some(found)),
+        Err(error) => Err(error),
+    }
+}
+
 /// What SQLite finds wrong in the database in `folder`, at most a few lines of it; empty where it is sound, `None` when
 /// there is no database. `thorough` compares every index with its table as well, which takes several times as long.
 ///
@@ -134,7 +154,7 @@ fn stamp(path: &Path) -> Result<Option<Stamp>, StoreError> {
     Ok(Some(Stamp { has_log, file: (it.dev(), it.ino(), it.len()), modified: (it.mtime(), it.mtime_nsec()) }))
 }
 
-fn with(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path.into()
@@ -168,7 +188,7 @@ fn escaped(path: &Path) -> String {
 }
 
 /// All pages in one step, and so out of one transaction.
-fn copy(source: &Connection, to: &Path) -> rusqlite::Result<()> {
+pub(crate) fn copy(source: &Connection, to: &Path) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut copy = Connection::open_with_flags(to, flags)?;
     // Whoever fails throws the copy away, so it needs no journal; and it is synced once, at the end.

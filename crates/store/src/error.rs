@@ -32,8 +32,8 @@ pub enum StoreError {
     /// The file was written by a newer version.
     #[error(
         "{} was written by a newer version (schema {found}, this version knows up to {known}); it was left as it \
-         is, update this program to use it",
-        path.display()
+         is, update this program to use it, or put back the copy from before, {}.before-v{found} where there is one",
+        path.display(), path.display()
     )]
     Newer {
         /// The file.

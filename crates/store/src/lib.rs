@@ -3,6 +3,7 @@
 //! Everything here blocks until the disk has it; the gateway gives it a thread of its own. What a call has
 //! returned survives a crash and a power cut, and a call that failed has changed nothing.
 
+mod before;
 mod beside;
 mod change;
 mod error;
@@ -20,7 +21,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-pub use beside::{copy_to, count_sessions, examine};
+pub use before::{copies, put_back};
+pub use beside::{copy_to, count_sessions, examine, schema_of};
 pub use change::{Compacted, Cut, SessionPatch};
 pub use error::StoreError;
 pub use import::{ImportOutcome, NewRecord, NewSession};
@@ -31,6 +33,9 @@ pub use usage::{Spent, UsageQuery};
 
 /// Name of the database in its folder.
 pub const FILE: &str = "gateway.sqlite";
+
+/// The newest schema that this version reads, and the one that it writes.
+pub const SCHEMA: u32 = migrate::VERSION;
 
 /// The open database of one gateway.
 #[derive(Debug)]

@@ -112,3 +112,21 @@ pub(crate) fn to_newest(connection: &mut Connection, version: u32) -> rusqlite::
     transaction.commit()?;
     Ok(true)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Makes an empty file one of the schema before.
+    pub(crate) fn first(connection: &Connection) {
+        connection.execute_batch(FIRST).expect("made");
+        connection.pragma_update(None, "application_id", APPLICATION_ID).expect("named");
+        connection.pragma_update(None, "user_version", 1).expect("numbered");
+    }
+
+    /// What the last step does, without its end.
+    pub(crate) fn half(connection: &Connection) {
+        connection.execute_batch("BEGIN IMMEDIATE").expect("begun");
+        connection.execute_batch(SECOND).expect("done");
+    }
+}

@@ -10,9 +10,9 @@ use base::file;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::StoreError;
 use crate::error::{of, of_io};
 use crate::migrate::{self, APPLICATION_ID, VERSION};
+use crate::{StoreError, before};
 
 /// How every SQLite file begins.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -53,6 +53,9 @@ pub(crate) fn on_disk(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open_with_flags(path, flags).map_err(&failed)?;
     set_up(&connection).map_err(&failed)?;
     let version = version(path, &connection)?;
+    if (1..VERSION).contains(&version) {
+        before::keep(path, &connection)?;
+    }
     // Before the log is switched on: the owner's name must be in the file itself, where it is looked for.
     let migrated = migrate::to_newest(&mut connection, version).map_err(of("migrate the database", path))?;
     let mode: String =

@@ -86,6 +86,7 @@ mod tls;
 mod tools;
 mod turn;
 mod units;
+mod updates;
 mod users;
 mod views;
 mod wire;

@@ -8,10 +8,10 @@ use testkit::Output;
 const BOX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/services/box.sh");
 
 /// A machine that is powered off when it is dropped.
-struct Machine(String);
+pub(crate) struct Machine(String);
 
 impl Machine {
-    fn boot() -> Self {
+    pub(crate) fn boot() -> Self {
         let machine = Self(format!("oc-box-{}", std::process::id()));
         let _ = machine.run(&["start"]).success();
         machine
@@ -25,11 +25,11 @@ impl Machine {
     }
 
     /// A line of the shell, as an ordinary user.
-    fn user(&self, line: &str) -> Output {
+    pub(crate) fn user(&self, line: &str) -> Output {
         self.run(&["user", "bash", "-c", line])
     }
 
-    fn property(&self, profile: &str, name: &str) -> String {
+    pub(crate) fn property(&self, profile: &str, name: &str) -> String {
         let line = format!("systemctl --user show -p {name} --value openclaw-gateway-{profile}");
         self.user(&line).success().stdout.trim().to_owned()
     }

@@ -203,6 +203,7 @@ fn stays_out(path: &str, from: &Path, tree: Tree<'_>) -> bool {
             is_draft
                 || (!in_workspace && name.ends_with(".tmp"))
                 || NEVER.contains(&path)
+                || path.starts_with(&format!("{}.before-", store::FILE))
                 || path == CONFIG
                 || from == config
                 || is_copy_of_config

@@ -2,12 +2,14 @@
 
 use std::cell::OnceCell;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use profile::registry::Host;
 use profile::{Ambient, Instance, Selection};
 
 use crate::client::{Client, NoAnswer};
+use crate::commands::fleet::find;
 use crate::failure::{Failure, Kind};
 use crate::printer::Printer;
 
@@ -23,7 +25,10 @@ pub(crate) struct App {
     /// Where to print.
     pub(crate) printer: Printer,
     selection: Selection,
+    /// `--for`: whom the command is about in the place of the selected instance.
+    ward: Option<String>,
     instance: OnceCell<Instance>,
+    rescuer: OnceCell<Instance>,
 }
 
 impl App {
@@ -34,7 +39,18 @@ impl App {
         log_level: Option<String>,
         printer: Printer,
     ) -> Self {
-        Self { ambient, log_level, printer, selection, instance: OnceCell::new() }
+        let (instance, rescuer) = (OnceCell::new(), OnceCell::new());
+        Self { ambient, log_level, printer, selection, ward: None, instance, rescuer }
+    }
+
+    /// About this instance in the place of the selected one.
+    pub(crate) fn for_ward(self, ward: Option<String>) -> Self {
+        Self { ward, ..self }
+    }
+
+    /// The instance that `--for` names.
+    pub(crate) fn ward(&self) -> Option<&str> {
+        self.ward.as_deref()
     }
 
     /// The instance that the command is about.
@@ -42,6 +58,41 @@ impl App {
         if let Some(it) = self.instance.get() {
             return Ok(it);
         }
+        let found = match &self.ward {
+            Some(name) => self.look_up(name)?,
+            None => self.selected()?,
+        };
+        Ok(self.instance.get_or_init(|| found))
+    }
+
+    /// The selected instance, in whose name something is done to another.
+    pub(crate) fn rescuer(&self) -> Result<&Instance, Failure> {
+        if let Some(it) = self.rescuer.get() {
+            return Ok(it);
+        }
+        let selected = self.selected()?;
+        Ok(self.rescuer.get_or_init(|| selected))
+    }
+
+    /// The ward. One of another user is none of ours, and nobody is their own.
+    fn look_up(&self, name: &str) -> Result<Instance, Failure> {
+        let ward = find::by_name(self, name)?.instance;
+        let by = self.rescuer()?;
+        if ward.state_dir == by.state_dir {
+            let words = format!("{name} is the selected instance itself: --for names another");
+            return Err(
+                Failure::new(Kind::Usage, words).hint("leave it out, or select the rescue with --profile")
+            );
+        }
+        let owner = std::fs::metadata(&ward.state_dir).map(|it| it.uid());
+        if owner.is_ok_and(|it| it != rustix::process::geteuid().as_raw()) {
+            return Err(Failure::new(Kind::Usage, format!("{name} belongs to another user"))
+                .hint("act as the user who runs it"));
+        }
+        Ok(ward)
+    }
+
+    fn selected(&self) -> Result<Instance, Failure> {
         let resolved = Instance::resolve(&self.ambient, &self.selection).map_err(|error| {
             let hint = error.remedy();
             let failure = Failure::new(Kind::Usage, format!("[openclaw] {error}"));
@@ -50,7 +101,7 @@ impl App {
                 None => failure,
             }
         })?;
-        Ok(self.instance.get_or_init(|| resolved))
+        Ok(resolved)
     }
 
     /// Whether neither a flag nor the environment says which instance is meant.

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use profile::Selection;
 
 use crate::commands::agent::AgentArgs;
@@ -25,6 +25,7 @@ use crate::commands::setup::SetupArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::system::SystemArgs;
 use crate::commands::update::UpdateArgs;
+use crate::commands::ward::Touch;
 use crate::quickstart::QuickstartArgs;
 
 const EXAMPLES: &str = "\
@@ -47,6 +48,10 @@ pub(crate) struct Cli {
     /// The profile `dev`, with base port 19001
     #[arg(long)]
     dev: bool,
+
+    /// The instance that the command is about, in the name of the selected one: a rescue's ward
+    #[arg(long = "for", global = true, value_name = "NAME")]
+    pub(crate) ward: Option<String>,
 
     /// Print without colours, as NO_COLOR does
     #[arg(long, global = true)]
@@ -152,6 +157,19 @@ fn whole<T: Args>(command: clap::Command) -> clap::Command {
     T::augment_args(command).about(about)
 }
 
+/// Reads the command line. Beside what it says, the names of its commands: what is done, without the values.
+pub(crate) fn read() -> Result<(Cli, String), clap::Error> {
+    let mut matches = Cli::command().try_get_matches()?;
+    let mut names = Vec::new();
+    let mut below = &matches;
+    while let Some((name, next)) = below.subcommand() {
+        names.push(name.to_owned());
+        below = next;
+    }
+    let cli = Cli::from_arg_matches_mut(&mut matches).map_err(|it| it.format(&mut Cli::command()))?;
+    Ok((cli, names.join(" ")))
+}
+
 impl Cli {
     /// What the command line says about the instance.
     pub(crate) fn selection(&self) -> Selection {
@@ -160,6 +178,18 @@ impl Cli {
 }
 
 impl Command {
+    /// What it does to the instance that `--for` names.
+    pub(crate) fn touch(&self) -> Touch {
+        match self {
+            Command::Config(it) => it.touch(),
+            Command::Gateway(it) => it.touch(),
+            Command::Doctor(it) => it.touch(),
+            Command::Fleet(it) => it.touch(),
+            Command::Logs(_) | Command::Status(_) | Command::Health(_) => Touch::Looks,
+            _ => Touch::Own,
+        }
+    }
+
     /// Whether the answer is for a program, also when it is a failure.
     pub(crate) fn wants_json(&self) -> bool {
         match self {

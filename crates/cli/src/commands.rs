@@ -21,6 +21,7 @@ pub(crate) mod setup;
 pub(crate) mod status;
 pub(crate) mod system;
 pub(crate) mod update;
+pub(crate) mod ward;
 
 use std::process::ExitCode;
 

@@ -13,11 +13,9 @@ mod quickstart;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use profile::Ambient;
 
 use crate::app::App;
-use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -26,14 +24,19 @@ fn main() -> ExitCode {
     if let Some(lines) = complete::answer(&ambient, std::env::args_os()) {
         return Printer::candidates(&lines);
     }
-    let cli = match Cli::try_parse() {
+    let (cli, words) = match cli::read() {
         Ok(it) => it,
         Err(error) => return Printer::usage(&error),
     };
     let printer = Printer::new(&ambient, cli.no_color);
     let json = cli.command.wants_json();
-    let app = App::new(ambient, cli.selection(), cli.log_level, printer);
-    match commands::run(&app, cli.command) {
+    let selection = cli.selection();
+    let app = App::new(ambient, selection, cli.log_level, printer).for_ward(cli.ward);
+    let done = match app.ward() {
+        Some(_) => commands::ward::run(&app, &words, cli.command),
+        None => commands::run(&app, cli.command),
+    };
+    match done {
         Ok(code) => code,
         Err(failure) => {
             let failure: Failure = failure.of(app.known_name());

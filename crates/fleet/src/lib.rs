@@ -14,6 +14,7 @@ pub mod process;
 pub mod remove;
 pub mod rename;
 pub mod repair;
+pub mod rescue;
 pub mod service;
 pub mod snapshot;
 pub mod start;

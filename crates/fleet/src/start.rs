@@ -257,6 +257,8 @@ pub fn stop(instance: &Instance, force: bool) -> Result<Stopped, Failed> {
     let Some((pid, process)) = process_of(instance)? else { return Ok(Stopped::Already) };
     let began = Instant::now();
     send(&process, Signal::TERM)?;
+    // One that was stopped by a signal hears of the other only when it goes on; to any other this is nothing.
+    send(&process, Signal::CONT)?;
     if ended_within(&process, STOP) {
         return Ok(Stopped::Now { pid, ms: millis(began.elapsed()), killed: false });
     }

@@ -14,6 +14,7 @@ use base::clock;
 use base::file::{self, FileError};
 use serde::{Deserialize, Serialize};
 
+use crate::control;
 use crate::locks;
 use crate::ports::Plan;
 
@@ -227,7 +228,23 @@ pub fn holder_of(state_dir: &Path) -> Option<Holder> {
 
 /// Who holds the state folder now, by the kernel's word.
 pub fn holder_now(state_dir: &Path) -> Option<Holder> {
-    held_by(&state_dir.join(FOLDER_LOCK)).map(|it| it.holder)
+    let lock = state_dir.join(FOLDER_LOCK);
+    match held(&lock) {
+        Some(it) => Some(it.holder).filter(|holder| locks::is_held(&lock, holder.pid, it.descriptor)),
+        None => nameless(state_dir, &lock),
+    }
+}
+
+/// Who holds a lock whose file says nothing, as on a full disk: whoever answers for the state folder, if it is they.
+fn nameless(state_dir: &Path, lock: &Path) -> Option<Holder> {
+    let about = fs::metadata(lock).ok()?;
+    let stream = control::connect_at_once(state_dir).ok()?;
+    let pid = u32::try_from(control::peer_pid(&stream).ok()?.as_raw_nonzero().get()).ok()?;
+    let since = about.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let instance = state_dir.file_name()?.to_string_lossy().into_owned();
+    let since = u64::try_from(since.as_millis()).ok()?;
+    let holder = Holder { instance, pid, since, state_dir: state_dir.to_path_buf() };
+    locks::is_held(lock, pid, None).then_some(holder)
 }
 
 /// Every claim of the folder of claims that is held now, in the order of the files' names.

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::app::App;
+use crate::commands::ward::Touch;
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -53,6 +54,21 @@ enum ConfigCommand {
     History(history::HistoryArgs),
     Diff(history::DiffArgs),
     Rollback(history::RollbackArgs),
+}
+
+impl ConfigArgs {
+    /// What it does to the instance that `--for` names.
+    pub(crate) fn touch(&self) -> Touch {
+        match &self.command {
+            ConfigCommand::Set(_)
+            | ConfigCommand::Unset(_)
+            | ConfigCommand::Patch(_)
+            | ConfigCommand::Apply(_)
+            | ConfigCommand::Edit(_)
+            | ConfigCommand::Rollback(_) => Touch::Acts,
+            _ => Touch::Looks,
+        }
+    }
 }
 
 /// What every writing verb takes.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use self::mending::Mended;
 use crate::app::App;
+use crate::commands::ward::Touch;
 use crate::failure::{Failure, Kind};
 
 const EXAMPLES: &str = "\
@@ -60,6 +61,13 @@ pub(crate) struct DoctorArgs {
     /// Print JSON for scripts
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl DoctorArgs {
+    /// What it does to the instance that `--for` names.
+    pub(crate) fn touch(&self) -> Touch {
+        if self.fix { Touch::Acts } else { Touch::Looks }
+    }
 }
 
 /// Runs it.

@@ -4,7 +4,8 @@ mod claims;
 mod copy;
 mod create;
 mod exec;
-mod find;
+pub(crate) mod find;
+mod history;
 mod import;
 mod logs;
 mod ls;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::app::App;
+use crate::commands::ward::Touch;
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -43,6 +45,7 @@ enum FleetCommand {
     Ls(ls::LsArgs),
     Claims(claims::ClaimsArgs),
     Why(why::WhyArgs),
+    History(history::HistoryArgs),
     Ports(ports::PortsArgs),
     Create(create::CreateArgs),
     Clone(copy::CloneArgs),
@@ -66,6 +69,7 @@ impl FleetArgs {
             FleetCommand::Ls(it) => it.json,
             FleetCommand::Claims(it) => it.json,
             FleetCommand::Why(it) => it.json,
+            FleetCommand::History(it) => it.json,
             FleetCommand::Ports(it) => it.json,
             FleetCommand::Create(it) => it.json,
             FleetCommand::Clone(it) => it.json,
@@ -84,12 +88,28 @@ impl FleetArgs {
     }
 }
 
+impl FleetArgs {
+    /// What it does to the instance that `--for` names.
+    pub(crate) fn touch(&self) -> Touch {
+        match &self.command {
+            FleetCommand::Why(_) | FleetCommand::History(_) | FleetCommand::Logs(_) => Touch::Looks,
+            FleetCommand::Snapshot(_)
+            | FleetCommand::Restore(_)
+            | FleetCommand::Start(_)
+            | FleetCommand::Stop(_)
+            | FleetCommand::Restart(_) => Touch::Acts,
+            _ => Touch::Own,
+        }
+    }
+}
+
 /// Runs it.
 pub(crate) fn run(app: &App, args: FleetArgs) -> Result<ExitCode, Failure> {
     match args.command {
         FleetCommand::Ls(args) => ls::run(app, &args),
         FleetCommand::Claims(args) => claims::run(app, &args),
         FleetCommand::Why(args) => why::run(app, &args),
+        FleetCommand::History(args) => history::run(app, &args),
         FleetCommand::Ports(args) => ports::run(app, &args),
         FleetCommand::Create(args) => create::run(app, &args),
         FleetCommand::Clone(args) => copy::run_clone(app, &args),

@@ -16,6 +16,7 @@ use self::service::{InstallArgs, StartArgs, SteerArgs, Verb};
 use self::status::GatewayStatusArgs;
 use super::health::{self, HealthArgs};
 use crate::app::App;
+use crate::commands::ward::Touch;
 use crate::failure::{Failure, Kind};
 
 const EXAMPLES: &str = "\
@@ -67,6 +68,17 @@ impl GatewayArgs {
                 it.json
             }
             Some(GatewayCommand::Run(_)) | None => false,
+        }
+    }
+}
+
+impl GatewayArgs {
+    /// What it does to the instance that `--for` names. To run a gateway is its own process's work.
+    pub(crate) fn touch(&self) -> Touch {
+        match &self.command {
+            None | Some(GatewayCommand::Run(_)) => Touch::Own,
+            Some(GatewayCommand::Status(_) | GatewayCommand::Health(_)) => Touch::Looks,
+            Some(_) => Touch::Acts,
         }
     }
 }

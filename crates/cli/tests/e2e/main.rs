@@ -67,6 +67,7 @@ mod quickstart;
 mod random;
 mod real_model;
 mod reload;
+mod rescue;
 mod safe_mode;
 mod scene;
 mod secrets;

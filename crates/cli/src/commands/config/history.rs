@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use base::clock;
-use profile::document::Change;
+use profile::document::{Change, MASK, is_secret};
 use profile::generations::{self, Generation};
 use profile::{Document, Instance, writing};
 use serde_json::json;
@@ -121,6 +121,10 @@ pub(crate) fn diff(app: &App, args: &DiffArgs) -> Result<ExitCode, Failure> {
     let instance = app.instance()?;
     let before = named(instance, &args.from)?;
     let after = named(instance, &args.to)?;
+    let parses = |text: &str| Document::parse(&instance.config_path, text.to_owned()).is_ok();
+    if !parses(&before) || !parses(&after) {
+        return lines(app, args, (&before, &after));
+    }
     let changes = writing::difference(&before, &after);
     if args.json {
         app.printer.json(&json!({
@@ -135,6 +139,43 @@ pub(crate) fn diff(app: &App, args: &DiffArgs) -> Result<ExitCode, Failure> {
         app.printer.note(&format!("instance {}: {} and {} are {words}", instance.name, args.from, args.to));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What one text says otherwise, line by line: all that can be said where one of them does not parse.
+fn lines(app: &App, args: &DiffArgs, (before, after): (&str, &str)) -> Result<ExitCode, Failure> {
+    let instance = app.instance()?;
+    let missing_in = |other: &str, line: &str| !line.trim().is_empty() && other.lines().all(|it| it != line);
+    let gone = before.lines().filter(|it| missing_in(after, it)).map(|it| format!("-{}", masked(it)));
+    let come = after.lines().filter(|it| missing_in(before, it)).map(|it| format!("+{}", masked(it)));
+    // Where one of them parses, its secrets are known wherever they stand in the other.
+    let documents = [before, after].map(|it| Document::parse(&instance.config_path, it.to_owned()));
+    let secrets: Vec<String> = documents
+        .iter()
+        .flatten()
+        .flat_map(Document::secrets)
+        .map(|it| it.1)
+        .filter(|it| it.len() > 3)
+        .collect();
+    let veiled = |it: String| secrets.iter().fold(it, |it, secret| it.replace(secret, MASK));
+    let found: Vec<String> = gone.chain(come).map(veiled).collect();
+    if args.json {
+        app.printer.json(&json!({
+            "instance": instance.name, "from": args.from, "to": args.to, "same": before == after, "parses": false,
+            "lines": found,
+        }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    app.printer.note(&format!("instance {}: one of them does not parse; line by line:", instance.name));
+    found.iter().for_each(|it| app.printer.line(it));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A line of a text that need not parse, without the value behind any key that holds a secret.
+fn masked(line: &str) -> String {
+    let is_word = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
+    let named =
+        line.split(|it| !is_word(it)).find(|it| is_secret(it)).and_then(|it| Some((line.find(it)?, it)));
+    named.map_or_else(|| line.to_owned(), |(at, key)| format!("{}{key}: {MASK}", &line[..at]))
 }
 
 /// Runs `config rollback`.
@@ -169,22 +210,22 @@ fn since(before: Option<&Generation>, it: &Generation) -> Vec<Change> {
     before.map(|before| writing::difference(&text(before), &text(it))).unwrap_or_default()
 }
 
-/// The text that a word stands for. It must parse: what says nothing has no differences.
+/// The text that a word stands for.
 fn named(instance: &Instance, word: &str) -> Result<String, Failure> {
     let all = generations::all(&instance.state_dir);
-    let (name, text) = match word {
+    match word {
         "file" => {
             let path = instance.config_path.display();
             let text = current(instance)?.text;
             let gone = || Failure::new(Kind::Config, format!("there is no config file {path}"));
-            (path.to_string(), text.ok_or_else(gone)?)
+            text.ok_or_else(gone)
         }
         "last" | "in-force" => {
             let none = || {
                 Failure::new(Kind::Failed, "no config was accepted yet, so there is nothing to compare with")
             };
             let last = all.last().ok_or_else(none)?;
-            (format!("generation {}", last.number), text(last)?)
+            text(last)
         }
         other => {
             let bad = || {
@@ -192,10 +233,9 @@ fn named(instance: &Instance, word: &str) -> Result<String, Failure> {
                     .hint("name a number of `config history`, `last`, or `file`")
             };
             let number = other.parse().map_err(|_| bad())?;
-            (format!("generation {number}"), text(one(instance, &all, number)?)?)
+            text(one(instance, &all, number)?)
         }
-    };
-    parsed(instance, &name, text).map(|it| it.text().to_owned())
+    }
 }
 
 fn one<'a>(instance: &Instance, all: &'a [Generation], number: u64) -> Result<&'a Generation, Failure> {

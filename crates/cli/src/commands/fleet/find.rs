@@ -9,7 +9,7 @@ use crate::failure::{Failure, Kind};
 #[derive(Debug, clap::Args)]
 pub(super) struct Which {
     /// The instances, by name; a folder where two have one name
-    #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "NAME", conflicts_with = "all")]
     names: Vec<String>,
 
     /// Every instance of this host
@@ -31,14 +31,44 @@ impl Which {
     pub(super) fn of(&self, app: &App) -> Result<Vec<Known>, Failure> {
         let known = look::known(&app.host()?, &app.ambient);
         if self.all {
+            if let Some(ward) = app.ward() {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    format!("--all and --for {ward} name different instances"),
+                ));
+            }
             return Ok(known);
         }
+        if self.names.is_empty() {
+            return Ok(vec![one_or_ward(app, None)?]);
+        }
+        self.names.iter().try_for_each(|it| check_ward(app, it))?;
         self.names.iter().map(|it| one(app, &known, it)).collect()
     }
 }
 
+/// The instance of a name; without one, that of `--for`.
+pub(super) fn one_or_ward(app: &App, name: Option<&str>) -> Result<Known, Failure> {
+    let name = name.or(app.ward());
+    let name = name.ok_or_else(|| {
+        Failure::new(Kind::Usage, "no instance is named").hint("name one: openclaw fleet ls lists them")
+    })?;
+    check_ward(app, name)?;
+    by_name(app, name)
+}
+
+/// What is noted with one instance is done to no other.
+pub(super) fn check_ward(app: &App, name: &str) -> Result<(), Failure> {
+    match app.ward() {
+        Some(ward) if ward != name => {
+            Err(Failure::new(Kind::Usage, format!("{name} and --for {ward} name different instances")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The instance of a name.
-pub(super) fn by_name(app: &App, name: &str) -> Result<Known, Failure> {
+pub(crate) fn by_name(app: &App, name: &str) -> Result<Known, Failure> {
     one(app, &look::known(&app.host()?, &app.ambient), name)
 }
 

@@ -37,9 +37,9 @@ Everything is verified before anything is replaced. Secrets that are not in the 
 #[derive(Debug, clap::Args)]
 #[command(after_help = SNAPSHOT)]
 pub(super) struct SnapshotArgs {
-    /// The instance
+    /// The instance; by default that of --for
     #[arg(value_name = "NAME")]
-    name: String,
+    name: Option<String>,
 
     /// The file; by default NAME-DATE-TIME.tar.gz in this folder
     #[arg(long, short, value_name = "FILE")]
@@ -93,7 +93,7 @@ pub(super) struct RestoreArgs {
 
 /// Runs `snapshot`.
 pub(super) fn take(app: &App, args: &SnapshotArgs) -> Result<ExitCode, Failure> {
-    let known = find::by_name(app, &args.name)?;
+    let known = find::one_or_ward(app, args.name.as_deref())?;
     let to = match &args.output {
         Some(text) => app.ambient.path(text),
         None => new_file(&known.instance.name, |it| app.ambient.path(it)),
@@ -203,7 +203,8 @@ pub(super) fn restore(app: &App, args: &RestoreArgs) -> Result<ExitCode, Failure
 /// Where it goes, and on which port. Another instance than the one that it was taken of gets ports of its own.
 fn target(app: &App, args: &RestoreArgs, about: &About) -> Result<Target, Failure> {
     let host = app.host()?;
-    let name = args.into.as_deref().unwrap_or(&about.instance);
+    let name = args.into.as_deref().or(app.ward()).unwrap_or(&about.instance);
+    find::check_ward(app, name)?;
     let found = fleet::look::known(&host, &app.ambient).into_iter().find(|it| it.instance.name == name);
     let instance = match found {
         Some(it) => it.instance,

@@ -20,9 +20,9 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct WhyArgs {
-    /// The instance
+    /// The instance; by default that of --for
     #[arg(value_name = "NAME")]
-    name: String,
+    name: Option<String>,
 
     /// Print JSON for scripts
     #[arg(long)]
@@ -31,7 +31,7 @@ pub(super) struct WhyArgs {
 
 /// Runs it.
 pub(super) fn run(app: &App, args: &WhyArgs) -> Result<ExitCode, Failure> {
-    let known = find::by_name(app, &args.name)?;
+    let known = find::one_or_ward(app, args.name.as_deref())?;
     let found = why::why(&app.host()?, &app.ambient, &known);
     if args.json {
         app.printer.json(&found);

@@ -1,20 +1,20 @@
 //! Whether a supervisor has a unit for an instance: by its file, which needs no supervisor to be asked.
 
 pub mod host;
+pub mod judge;
 pub mod launchd;
 pub mod schtasks;
+pub mod socket;
 pub mod steps;
 pub mod systemd;
 pub mod text;
 mod xml;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs};
 
 use profile::{Ambient, Instance};
 use serde::Serialize;
-
-use self::text::Standing;
 
 /// What a supervisor has of an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,38 +59,12 @@ pub fn of(instance: &Instance, ambient: &Ambient) -> Service {
     let found = folders.into_iter().find(|it| it.join(&unit).is_file());
     found.map_or(Service::None, |folder| {
         let wanted = ["default.target.wants", "multi-user.target.wants"];
-        let enabled = wanted.iter().any(|it| folder.join(it).join(&unit).symlink_metadata().is_ok());
+        // One that its first connection starts is enabled by its socket.
+        let link = |it: &&str| folder.join(it).join(&unit).symlink_metadata().is_ok();
+        let enabled = wanted.iter().any(link)
+            || folder.join("sockets.target.wants").join(socket::name(instance)).symlink_metadata().is_ok();
         Service::Installed { unit: folder.join(&unit), enabled }
     })
-}
-
-/// Whether a unit starts this very instance: one of the same name may be another user's, another home's, or another
-/// program's.
-pub fn is_own(instance: &Instance, ambient: &Ambient, unit: &Path) -> bool {
-    let Ok(there) = fs::read_to_string(unit) else { return false };
-    systemd::outline(instance, ambient, named_user(unit, &there)).is_ok_and(|it| it.is_led_to_by(&there))
-}
-
-/// How a unit stands to what `install` would write, and the lines that differ.
-///
-/// # Errors
-/// When it is not known what it should be.
-pub fn judge(
-    instance: &Instance,
-    ambient: &Ambient,
-    unit: &Path,
-) -> Result<(Standing, Vec<String>), systemd::Trouble> {
-    let there = fs::read_to_string(unit).unwrap_or_default();
-    let wanted = systemd::wanted(instance, ambient, named_user(unit, &there))?;
-    Ok((wanted.compare(Some(&there)), text::difference(&there, &wanted.text())))
-}
-
-/// Whose process a unit of the machine becomes. A user's own needs no name.
-fn named_user(unit: &Path, text: &str) -> Option<String> {
-    match scope(unit) {
-        systemd::Scope::System => text::user_of(text),
-        systemd::Scope::User => None,
-    }
 }
 
 /// Whose systemd a unit belongs to, by its file.

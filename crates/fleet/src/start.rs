@@ -137,11 +137,9 @@ pub fn start(instances: &[&Instance], ambient: &Ambient, program: &Path) -> Vec<
 /// # Errors
 /// Says why it did not start, or that it runs already.
 pub fn start_safe(instance: &Instance, ambient: &Ambient, program: &Path) -> Result<Started, Failed> {
-    if let Some(unit) =
-        service::of(instance, ambient).unit().filter(|it| service::is_own(instance, ambient, it))
-    {
+    if let Some(it) = service::judge::of(instance, ambient, None).filter(service::judge::Judged::is_own) {
         // A supervisor that cannot be asked starts nothing either.
-        let _ = service::systemd::tell(service::scope(unit), ambient, &["stop", &instance.unit()]);
+        let _ = service::systemd::tell(it.scope, ambient, &["stop", &instance.unit()]);
     }
     if let Some(holder) = claims::holder_now(&instance.state_dir) {
         return Ok(Started::Already { pid: holder.pid });
@@ -167,10 +165,8 @@ fn begin(instance: &Instance, ambient: &Ambient, program: &Path) -> Result<Begun
         return Ok(Begun::Already(holder.pid));
     }
     // A unit of the same name that starts something else is not touched, and does not stand in the way.
-    if let Some(unit) =
-        service::of(instance, ambient).unit().filter(|it| service::is_own(instance, ambient, it))
-    {
-        return supervised(instance, ambient, unit);
+    if let Some(it) = service::judge::of(instance, ambient, None).filter(service::judge::Judged::is_own) {
+        return supervised(instance, ambient, it.scope);
     }
     spawn(instance, ambient, program, &[])
 }
@@ -196,11 +192,14 @@ fn spawn(instance: &Instance, ambient: &Ambient, program: &Path, more: &[&str]) 
 }
 
 /// Has the supervisor start it. Two processes would fight for the instance otherwise.
-fn supervised(instance: &Instance, ambient: &Ambient, unit: &Path) -> Result<Begun, Failed> {
+fn supervised(
+    instance: &Instance,
+    ambient: &Ambient,
+    scope: service::systemd::Scope,
+) -> Result<Begun, Failed> {
     let since = Instant::now();
     let refused = || Failed::Supervised(instance.unit());
-    service::systemd::tell(service::scope(unit), ambient, &["start", &instance.unit()])
-        .map_err(|_| refused())?;
+    service::systemd::tell(scope, ambient, &["start", &instance.unit()]).map_err(|_| refused())?;
     let pid = claims::holder_now(&instance.state_dir).ok_or_else(refused)?.pid;
     Ok(Begun::Unit(Started::Now { pid, ms: millis(since.elapsed()) }))
 }

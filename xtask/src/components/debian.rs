@@ -13,7 +13,7 @@ pub(super) const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-c
 /// The tracer's name.
 pub(super) const STRACE: &[&str] = &["strace"];
 
-/// A program, the packages that bring it, and why it is needed.
+/// A program (by its name, or any file by its path), the packages that bring it, and why it is needed.
 struct Need {
     programs: &'static [&'static str],
     packages: &'static [&'static str],
@@ -28,6 +28,31 @@ const NEEDS: &[Need] = &[
         what_for: "tests look at system calls, and make them fail",
     },
     Need { programs: CHROMIUM, packages: &["chromium"], what_for: "tests drive a real browser" },
+    Need {
+        programs: &["/lib/systemd/systemd"],
+        packages: &["systemd"],
+        what_for: "tests boot a machine whose services are gateways",
+    },
+    Need {
+        programs: &["dbus-daemon"],
+        packages: &["dbus"],
+        what_for: "the machine that tests boot has a message bus",
+    },
+    Need {
+        programs: &["/usr/lib/systemd/user/dbus.socket"],
+        packages: &["dbus-user-session"],
+        what_for: "its users have one each",
+    },
+    Need {
+        programs: &[
+            "/usr/lib/x86_64-linux-gnu/security/pam_systemd.so",
+            "/usr/lib/aarch64-linux-gnu/security/pam_systemd.so",
+        ],
+        packages: &["libpam-systemd"],
+        what_for: "its users have services of their own",
+    },
+    Need { programs: &["ip"], packages: &["iproute2"], what_for: "it has a network of its own" },
+    Need { programs: &["nsenter"], packages: &["util-linux"], what_for: "commands are run in it" },
 ];
 
 const PYTHON: Need = Need {
@@ -109,6 +134,9 @@ fn is_there(need: &Need) -> bool {
 fn find_in(path: &OsStr, names: &[&str]) -> Option<PathBuf> {
     let runs =
         |it: &PathBuf| it.metadata().is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0);
+    if let Some(it) = names.iter().map(Path::new).find(|it| it.is_absolute() && it.is_file()) {
+        return Some(it.to_path_buf());
+    }
     names.iter().find_map(|name| std::env::split_paths(path).map(|it| it.join(name)).find(runs))
 }
 
@@ -190,6 +218,7 @@ mod tests {
         // A folder, and a file that nobody may run.
         assert_eq!(find_in(OsStr::new("/"), &["usr"]), None);
         assert_eq!(find_in(OsStr::new("/etc"), &["passwd"]), None);
+        assert_eq!(find_in(OsStr::new(""), &["/nowhere", "/etc/passwd"]), Some(PathBuf::from("/etc/passwd")));
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub(crate) mod call;
 mod elsewhere;
 pub(crate) mod run;
 pub(crate) mod service;
+mod socket;
 pub(crate) mod status;
 
 use std::process::ExitCode;

@@ -144,17 +144,18 @@ pub fn check(scope: Scope, ambient: &Ambient, without_linger: bool) -> Result<()
 /// # Errors
 /// When the program's own file is not known, or a path cannot stand in a unit.
 pub fn wanted(instance: &Instance, ambient: &Ambient, user: Option<String>) -> Result<Wanted, Trouble> {
-    let program = program(ambient).ok_or(Trouble::NoProgram)?;
-    let steps = version(ambient).is_some_and(|it| it >= 254);
-    let wanted = Wanted { program, steps, ..outline(instance, ambient, user)? };
-    if wanted.program.to_str().is_some_and(breaks) { Err(Trouble::LineBreak) } else { Ok(wanted) }
+    wanted_by(instance, ambient, user, None)
 }
 
-/// What of a unit says which instance it starts. Nothing is run for it.
-///
-/// # Errors
-/// As [`wanted`], less what concerns the program.
-pub fn outline(instance: &Instance, ambient: &Ambient, user: Option<String>) -> Result<Wanted, Trouble> {
+/// As [`wanted`], for a look at what stands: where this program's own file is not known, as after an upgrade, the one
+/// that the unit names stays.
+pub(super) fn wanted_by(
+    instance: &Instance,
+    ambient: &Ambient,
+    user: Option<String>,
+    there: Option<PathBuf>,
+) -> Result<Wanted, Trouble> {
+    let program = program(ambient).or(there).ok_or(Trouble::NoProgram)?;
     let address = instance.address(ambient);
     let mut environment = address.environment;
     environment.retain(|(name, _)| name.starts_with("OPENCLAW_"));
@@ -170,22 +171,25 @@ pub fn outline(instance: &Instance, ambient: &Ambient, user: Option<String>) -> 
             environment.push(("OPENCLAW_HOME".to_owned(), ours.display().to_string()));
         }
     }
-    if environment.iter().map(|it| it.1.as_str()).chain([instance.name.as_str()]).any(breaks) {
-        return Err(Trouble::LineBreak);
-    }
-    Ok(Wanted {
+    let wanted = Wanted {
         name: instance.name.clone(),
-        program: PathBuf::from("openclaw"),
+        program,
         arguments: address.arguments,
         environment,
         user,
-        steps: false,
+        steps: version(ambient).is_some_and(|it| it >= 254),
         watchdog: WATCHDOG,
-    })
+    };
+    let breaks = |it: &str| it.contains(['\n', '\r']);
+    let all = wanted.environment.iter().map(|it| it.1.as_str()).chain(wanted.program.to_str());
+    if all.chain([wanted.name.as_str()]).any(breaks) { Err(Trouble::LineBreak) } else { Ok(wanted) }
 }
 
-fn breaks(text: &str) -> bool {
-    text.contains(['\n', '\r'])
+/// Whether systemd runs a unit from an older text than the one that stands: a reload of it is needed. `false` where
+/// it cannot be asked.
+pub fn is_behind(scope: Scope, ambient: &Ambient, unit: &str) -> bool {
+    tell(scope, ambient, &["show", unit, "--property", "NeedDaemonReload", "--value"])
+        .is_ok_and(|it| it == "yes")
 }
 
 /// Tells systemd something.
@@ -216,7 +220,7 @@ pub fn tell(scope: Scope, ambient: &Ambient, arguments: &[&str]) -> Result<Strin
 /// # Errors
 /// With what it said.
 pub fn show(scope: Scope, ambient: &Ambient, unit: &str) -> Result<Vec<(String, String)>, Trouble> {
-    let wanted = "ActiveState,SubState,MainPID,Result,NRestarts,ExecMainStatus,UnitFileState,NeedDaemonReload,StatusText";
+    let wanted = "ActiveState,SubState,MainPID,Result,NRestarts,ExecMainStatus,UnitFileState,NeedDaemonReload,DropInPaths,StatusText";
     let said = tell(scope, ambient, &["show", unit, "--property", wanted])?;
     let pairs = said.lines().filter_map(|it| it.split_once('='));
     Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())

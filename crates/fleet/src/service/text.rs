@@ -1,6 +1,5 @@
 //! A unit of systemd as text: what is wanted becomes a file, and a file says whose it is. Nothing is read or run here.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -9,6 +8,39 @@ use crate::doctor::words;
 
 /// Where the mark of our own text begins: what stands behind it is the sum of all lines below.
 const MARK: &str = "# openclaw-unit: ";
+/// The variables that lead to an instance.
+const LEADING: [&str; 5] =
+    ["OPENCLAW_PROFILE", "OPENCLAW_STATE_DIR", "OPENCLAW_CONFIG_PATH", "OPENCLAW_HOME", "OPENCLAW_HOST_DIR"];
+
+/// How it ends, and how much it may take. Each of them counts for the tools that it runs as well.
+const LIMITS: &[&str] = &[
+    // One that hangs may be beyond an abort, and a dump of its memory would hold secrets.
+    "WatchdogSignal=SIGKILL\nLimitCORE=0",
+    // The gateway ends its tools itself; what is left of them after it goes with it.
+    "KillMode=mixed",
+    // A tool that takes too much is ended alone, and the gateway says so; from MemoryHigh on it is slowed before that.
+    "OOMPolicy=continue\nMemoryHigh=3G\nMemoryMax=4G",
+    // A fork bomb of a tool ends here. A build of a large program, or a browser, needs some hundreds.
+    "TasksMax=2048",
+    // Connections are files: the gateway raises its own limit as far as this goes.
+    "LimitNOFILE=1024:65536",
+    // What it writes is for its user alone.
+    "UMask=0077",
+];
+
+/// What it may not do. Whoever is not root can do little harm that other lines would stop (clock, modules, devices are
+/// root's alone), and what they would stop besides is what tools are for: a workspace may be anywhere (`ProtectHome`,
+/// `ProtectSystem`, `PrivateTmp`), a browser and containers make namespaces (`RestrictNamespaces`, and a `/proc` that is
+/// mounted over by `ProtectKernelTunables`), programs that compile at run time write code (`MemoryDenyWriteExecute`),
+/// and some tools are 32-bit programs (`SystemCallArchitectures`).
+const HARDENING: &[&str] = &[
+    // sudo and its like are of no use to whoever took over a tool.
+    "NoNewPrivileges=yes\nRestrictSUIDSGID=yes",
+    // Old ABIs' personalities weaken the layout of memory.
+    "LockPersonality=yes",
+    // It could starve the machine.
+    "RestrictRealtime=yes",
+];
 
 /// All that a unit is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +82,7 @@ pub enum Standing {
 impl Wanted {
     /// The file.
     pub fn text(&self) -> String {
-        let body = self.body();
-        format!("{MARK}{}\n{body}", sum(&body))
+        marked(&self.body())
     }
 
     fn body(&self) -> String {
@@ -64,7 +95,9 @@ impl Wanted {
         if self.user.is_some() {
             lines.push("Wants=network-online.target\nAfter=network-online.target".to_owned());
         }
-        lines.push("StartLimitIntervalSec=300\nStartLimitBurst=10\n\n[Service]".to_owned());
+        // Ten starts in vain, and it rests. Pauses that grow need longer for as many.
+        let window = if self.steps { 900 } else { 300 };
+        lines.push(format!("StartLimitIntervalSec={window}\nStartLimitBurst=10\n\n[Service]"));
         lines.push("Type=notify\nNotifyAccess=main".to_owned());
         let program = self.program.display().to_string();
         let command = std::iter::once(&program).chain(&self.arguments).map(|it| word(it).replace('$', "$$"));
@@ -79,12 +112,7 @@ impl Wanted {
         // Usage, held by another, configuration: the next start would end as this one did.
         lines.push("RestartPreventExitStatus=64 69 78".to_owned());
         lines.push(format!("TimeoutStartSec=60\nTimeoutStopSec=45\nWatchdogSec={}", self.watchdog));
-        // One that hangs may be beyond an abort.
-        lines.push("WatchdogSignal=SIGKILL\nKillMode=mixed\nOOMPolicy=continue".to_owned());
-        lines.push("MemoryMax=4G\nTasksMax=2048\nUMask=0077".to_owned());
-        lines.push(
-            "NoNewPrivileges=yes\nLockPersonality=yes\nRestrictSUIDSGID=yes\nRestrictRealtime=yes".to_owned(),
-        );
+        lines.extend(LIMITS.iter().chain(HARDENING).map(|it| (*it).to_owned()));
         let target = if self.user.is_some() { "multi-user.target" } else { "default.target" };
         lines.push(format!("\n[Install]\nWantedBy={target}\n"));
         lines.join("\n")
@@ -96,39 +124,42 @@ impl Wanted {
         if there == self.text() {
             return Standing::Same;
         }
-        let Some((mark, body)) =
-            there.split_once('\n').and_then(|(head, body)| Some((head.strip_prefix(MARK)?, body)))
-        else {
+        if !is_ours(there) {
             return Standing::Foreign;
-        };
-        if !self.is_led_to_by(there) {
+        }
+        if leads(there) != leads(&self.text()) {
             return Standing::Other;
         }
-        if mark == sum(body) { Standing::Older } else { Standing::Edited }
-    }
-
-    /// Whether a unit starts this very instance, whoever wrote it and whichever program it names.
-    pub fn is_led_to_by(&self, there: &str) -> bool {
-        leads(there) == leads(&self.text())
+        if is_untouched(there) { Standing::Older } else { Standing::Edited }
     }
 }
 
-/// The instance that a unit leads to: whose process it becomes, its arguments and variables, less the program.
-fn leads(text: &str) -> (Option<String>, Vec<String>, BTreeSet<String>) {
-    let (mut arguments, mut variables) = (Vec::new(), BTreeSet::new());
-    for line in text.lines().map(str::trim) {
+/// The instance that a unit leads to: whose process it is, what stands between the program and its command, and the
+/// variables that lead to an instance. Flags of the command and other variables are a matter of taste.
+fn leads(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in text.lines() {
         if let Some(it) = line.strip_prefix("ExecStart=") {
-            arguments.extend(words(it).into_iter().skip(1));
+            found.extend(words(it).into_iter().skip(1).take_while(|it| it != "gateway"));
         } else if let Some(it) = line.strip_prefix("Environment=") {
-            variables.extend(words(it).into_iter().filter(|it| it.starts_with("OPENCLAW_")));
+            let named = |it: &String| LEADING.iter().any(|name| it.split('=').next() == Some(name));
+            found.extend(words(it).into_iter().filter(named));
+        } else if line.starts_with("User=") {
+            found.push(line.to_owned());
         }
     }
-    (user_of(text), arguments, variables)
+    found
 }
 
-/// Whose process a unit becomes, where it says so.
-pub fn user_of(text: &str) -> Option<String> {
-    text.lines().find_map(|it| it.trim().strip_prefix("User=")).map(str::to_owned)
+/// A text with the mark of our own in its first line.
+pub(super) fn marked(body: &str) -> String {
+    format!("{MARK}{}\n{body}", sum(body))
+}
+
+/// Whether a text of ours is as it was written.
+pub fn is_untouched(text: &str) -> bool {
+    let parts = text.split_once('\n').and_then(|(head, body)| Some((head.strip_prefix(MARK)?, body)));
+    parts.is_some_and(|(mark, body)| mark == sum(body))
 }
 
 /// Whether a unit was written by this program, for whichever instance.
@@ -138,6 +169,8 @@ pub fn is_ours(text: &str) -> bool {
 
 /// What would change, a line each: `-` goes, `+` comes.
 pub fn difference(there: &str, wanted: &str) -> Vec<String> {
+    let [there, wanted] =
+        [there, wanted].map(|it| it.split_once('\n').filter(|_| is_ours(it)).map_or(it, |it| it.1));
     let gone =
         there.lines().filter(|it| !wanted.lines().any(|other| other == *it)).map(|it| format!("-{it}"));
     let come =
@@ -200,6 +233,7 @@ mod tests {
             "User=ada\n",
             "WantedBy=multi-user.target\n",
             "RestartSteps=6\n",
+            "StartLimitIntervalSec=900\n",
             "After=network-online.target\n",
         ] {
             assert!(machine.contains(line), "{machine}");
@@ -212,7 +246,6 @@ mod tests {
         let text = it.text();
         let moved = Wanted { program: PathBuf::from("/usr/bin/openclaw"), ..it.clone() }.text();
         let other = Wanted { environment: Vec::new(), ..it.clone() }.text();
-        let anothers = Wanted { user: Some("ada".to_owned()), ..it.clone() }.text();
         for (there, standing) in [
             (None, Standing::Missing),
             (Some(text.clone()), Standing::Same),
@@ -220,7 +253,9 @@ mod tests {
             (Some(text.replace("4G", "8G")), Standing::Edited),
             (Some(format!("{text}\n")), Standing::Edited),
             (Some(other), Standing::Other),
-            (Some(anothers), Standing::Other),
+            (Some(text.replace("[Install]", "User=bob\n[Install]")), Standing::Other),
+            (Some(text.replace("gateway run", "gateway run --verbose")), Standing::Edited),
+            (Some(text.replace("UMask", "Environment=OPENCLAW_LOG=debug\nUMask")), Standing::Edited),
             (Some("[Service]\nExecStart=node gateway\n".to_owned()), Standing::Foreign),
         ] {
             assert_eq!(it.compare(there.as_deref()), standing, "{there:?}");

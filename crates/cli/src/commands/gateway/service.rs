@@ -1,11 +1,13 @@
 //! `gateway install`, `uninstall`, `start`, `stop`, `restart`: the unit that has systemd run this instance.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use base::file;
 use fleet::service::host::Host;
+use fleet::service::judge::{self, Judged};
 use fleet::service::steps;
 use fleet::service::systemd::{self, Scope, Trouble};
 use fleet::service::text::{self, Standing, Wanted};
@@ -15,6 +17,7 @@ use profile::{Instance, claims};
 use serde_json::json;
 
 use super::elsewhere;
+use super::socket::{self, Socket};
 use crate::app::App;
 use crate::commands::fleet::process;
 use crate::failure::{Failure, Kind};
@@ -23,6 +26,7 @@ const INSTALL: &str = "\
 Examples:
   openclaw --profile main gateway install
   openclaw --profile main gateway install --dry-run      show the unit, write nothing
+  openclaw --profile main gateway install --socket       start it by its first connection
   sudo HOME=\"$HOME\" openclaw gateway install --system --user ada";
 
 const STEER: &str = "\
@@ -46,6 +50,10 @@ pub(crate) struct InstallArgs {
     /// Write and enable the unit, and start nothing now
     #[arg(long)]
     no_start: bool,
+
+    /// Have systemd listen, and start the gateway by its first connection
+    #[arg(long)]
+    socket: bool,
 
     /// Go on where the gateway will stop with your last login
     #[arg(long)]
@@ -97,6 +105,16 @@ pub(crate) enum Verb {
     Restart,
 }
 
+impl Verb {
+    fn elsewhere(self) -> steps::Verb {
+        match self {
+            Verb::Start => steps::Verb::Start,
+            Verb::Stop => steps::Verb::Stop,
+            Verb::Restart => steps::Verb::Restart,
+        }
+    }
+}
+
 /// Runs `install`.
 pub(crate) fn install(app: &App, args: &InstallArgs) -> Result<ExitCode, Failure> {
     if let Some(host) = Host::HERE {
@@ -111,32 +129,50 @@ pub(crate) fn install(app: &App, args: &InstallArgs) -> Result<ExitCode, Failure
     let unit = folder.join(instance.unit());
     let there = fs::read_to_string(&unit).ok();
     let standing = wanted.compare(there.as_deref());
-    let possible = systemd::check(scope, &app.ambient, args.without_linger);
+    let socket = socket::wanted(instance, &unit, args.socket)?;
+    let able = systemd::check(scope, &app.ambient, args.without_linger);
     if args.dry_run {
-        show(app, args.json, &Draft { unit, wanted, there, trouble: possible.err() });
+        show(app, args.json, &Plan { unit, wanted, socket, there, trouble: able.err() });
         return Ok(ExitCode::SUCCESS);
     }
-    possible.map_err(failed)?;
+    able.map_err(failed)?;
     may_replace(instance, standing, &unit, args.force)?;
+    if let Some(it) = &socket {
+        it.may_replace(instance, args.force)?;
+    }
     check_other_scope(app, instance, &unit)?;
     check_config(app)?;
-    if let Some(pid) = outside(app, instance, scope).filter(|_| !args.no_start) {
-        return Err(runs_outside(instance, pid).hint("or install with --no-start"));
-    }
+    check_runs(app, scope, args.no_start)?;
+    let folder = file::private_folder(&folder);
+    folder.map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     if standing != Standing::Same {
-        let written =
-            file::private_folder(&folder).and_then(|()| file::replace(&unit, wanted.text().as_bytes()));
-        written.map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+        write(scope, &unit, &wanted.text())?;
+    }
+    if let Some(it) = &socket {
+        write(scope, &it.file, &it.text)?;
     }
     let tell = |words: &[&str]| systemd::tell(scope, &app.ambient, words).map_err(failed);
     tell(&["daemon-reload"])?;
-    tell(&["enable", &instance.unit()])?;
+    // By its socket it is started by whoever comes first, and not with the machine.
+    let begins = if socket.is_some() { service::socket::name(instance) } else { instance.unit() };
+    tell(&["enable", &begins])?;
     if !args.no_start {
         // Ready by its own word: the unit is of the type that waits for it.
-        tell(&["start", &instance.unit()])?;
+        tell(&["start", &begins])?;
     }
     let result = if standing == Standing::Same { "already-installed" } else { "installed" };
     done(app, args.json, ("install", result), Some(&unit))
+}
+
+/// Writes a unit. One of the machine is for everybody to read, as systemd's own are: nothing in it is secret.
+fn write(scope: Scope, file: &Path, text: &str) -> Result<(), Failure> {
+    let written = file::replace(file, text.as_bytes());
+    written.map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    if scope == Scope::System {
+        fs::set_permissions(file, fs::Permissions::from_mode(0o644))
+            .map_err(|error| Failure::new(Kind::Failed, format!("{}: {error}", file.display())))?;
+    }
+    Ok(())
 }
 
 /// A service that could not start is not installed.
@@ -148,105 +184,13 @@ pub(super) fn check_config(app: &App) -> Result<(), Failure> {
     })
 }
 
-/// Runs `uninstall`.
-pub(crate) fn uninstall(app: &App, args: &SteerArgs) -> Result<ExitCode, Failure> {
-    if let Some(host) = Host::HERE {
-        return elsewhere::steer(app, steps::Verb::Uninstall, args.json, host);
-    }
+/// A gateway that runs outside of the service would keep the service from starting.
+fn check_runs(app: &App, scope: Scope, no_start: bool) -> Result<(), Failure> {
     let instance = app.instance()?;
-    let Some(unit) = unit_of(app, instance) else {
-        return done(app, args.json, ("uninstall", "not-loaded"), None);
-    };
-    check_own(app, instance, &unit)?;
-    let there = fs::read_to_string(&unit).unwrap_or_default();
-    if !text::is_ours(&there) {
-        return Err(Failure::new(Kind::Held, format!("{} was not written by this program", unit.display()))
-            .hint("whoever installed it takes it away"));
+    match outside(app, instance, scope).filter(|_| !no_start) {
+        Some(pid) => Err(runs_outside(instance, pid).hint("or install with --no-start")),
+        None => Ok(()),
     }
-    let scope = service::scope(&unit);
-    let tell =
-        |words: &[&str]| systemd::tell(scope, &app.ambient, words).map_err(|it| trouble(instance, &it));
-    tell(&["disable", "--now", &instance.unit()])?;
-    file::remove(&unit).map_err(|error| Failure::from_error(Kind::Failed, &error))?;
-    tell(&["daemon-reload"])?;
-    // A failed unit is remembered by name after its file is gone; there may be none.
-    let _ = systemd::tell(scope, &app.ambient, &["reset-failed", &instance.unit()]);
-    done(app, args.json, ("uninstall", "uninstalled"), None)
-}
-
-/// Runs `start`.
-pub(crate) fn start(app: &App, args: &StartArgs) -> Result<ExitCode, Failure> {
-    if !args.safe {
-        return steer(app, Verb::Start, &SteerArgs { json: args.json });
-    }
-    let instance = app.instance()?;
-    let program = process::program()?;
-    match start::start_safe(instance, &app.ambient, &program).map_err(|it| process::failure(instance, &it))? {
-        Started::Now { .. } => done(app, args.json, ("start", "started in safe mode"), None),
-        Started::Already { pid } => {
-            Err(Failure::new(Kind::Held, format!("its gateway runs already (pid {pid})"))
-                .hint(format!("stop it first: openclaw fleet stop {}", instance.name)))
-        }
-    }
-}
-
-/// Runs `start`, `stop`, `restart`.
-pub(crate) fn steer(app: &App, verb: Verb, args: &SteerArgs) -> Result<ExitCode, Failure> {
-    if let Some(host) = Host::HERE {
-        let verb = match verb {
-            Verb::Start => steps::Verb::Start,
-            Verb::Stop => steps::Verb::Stop,
-            Verb::Restart => steps::Verb::Restart,
-        };
-        return elsewhere::steer(app, verb, args.json, host);
-    }
-    let instance = app.instance()?;
-    let command = instance.command();
-    let Some(unit) = unit_of(app, instance) else {
-        return Err(Failure::new(Kind::Failed, "it has no service")
-            .hint(format!("install one: {command} gateway install"))
-            .hint(format!("or do it without: openclaw fleet {} {}", word(verb), instance.name)));
-    };
-    check_own(app, instance, &unit)?;
-    let name = instance.unit();
-    // One that stopped itself in its own unit would be cut off before it is through.
-    let inside = profile::Ambient::unit().as_deref() == Some(&name);
-    let words: &[&str] = if inside { &[word(verb), "--no-block", &name] } else { &[word(verb), &name] };
-    let failed = |it: Trouble| trouble(instance, &it);
-    let scope = service::scope(&unit);
-    if verb == Verb::Restart {
-        // What runs is not taken down for what would not come up.
-        gateway::check(instance, &app.ambient).map_err(|error| {
-            Failure::from_error(Kind::Config, &error).hint(format!("see: {command} config validate"))
-        })?;
-    }
-    if let Some(pid) = outside(app, instance, scope) {
-        if verb == Verb::Start {
-            return Err(runs_outside(instance, pid));
-        }
-        // In safe mode, most likely. The unit could not start beside it.
-        start::stop(instance, false).map_err(|it| process::failure(instance, &it))?;
-    }
-    if verb != Verb::Stop {
-        // One that failed too often is let off: a person asks now.
-        let _ = systemd::tell(scope, &app.ambient, &["reset-failed", &name]);
-    }
-    systemd::tell(scope, &app.ambient, words).map_err(failed)?;
-    if let Ok((standing, _)) = service::judge(instance, &app.ambient, &unit)
-        && standing != Standing::Same
-    {
-        app.printer.note(&format!(
-            "{}: {}; see: {command} gateway install --dry-run",
-            unit.display(),
-            told(standing)
-        ));
-    }
-    let result = match verb {
-        Verb::Start => "started",
-        Verb::Stop => "stopped",
-        Verb::Restart => "restarted",
-    };
-    done(app, args.json, (word(verb), result), Some(&unit))
 }
 
 /// The process of this instance's gateway where the unit has not started it.
@@ -262,6 +206,136 @@ fn runs_outside(instance: &Instance, pid: u32) -> Failure {
         .hint(format!("stop it first: openclaw fleet stop {}", instance.name))
 }
 
+/// Runs `uninstall`.
+pub(crate) fn uninstall(app: &App, args: &SteerArgs) -> Result<ExitCode, Failure> {
+    if let Some(host) = Host::HERE {
+        return elsewhere::steer(app, steps::Verb::Uninstall, args.json, host);
+    }
+    let instance = app.instance()?;
+    let Some(Judged { unit, scope, .. }) = own(app)? else {
+        return done(app, args.json, ("uninstall", "not-loaded"), None);
+    };
+    let names = names(instance, &unit);
+    let words: Vec<&str> = ["disable", "--now"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let tell =
+        |words: &[&str]| systemd::tell(scope, &app.ambient, words).map_err(|it| trouble(instance, &it));
+    tell(&words)?;
+    // The unit goes last: by it an uninstall that was cut off is taken up again.
+    for it in names.iter().map(|it| unit.with_file_name(it)) {
+        file::remove(&it).map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    }
+    tell(&["daemon-reload"])?;
+    for it in &names {
+        // A failed unit is remembered by name after its file is gone; there may be none.
+        let _ = systemd::tell(scope, &app.ambient, &["reset-failed", it]);
+    }
+    done(app, args.json, ("uninstall", "uninstalled"), None)
+}
+
+/// Runs `start`.
+pub(crate) fn start(app: &App, args: &StartArgs) -> Result<ExitCode, Failure> {
+    if !args.safe {
+        return steer(app, Verb::Start, &SteerArgs { json: args.json });
+    }
+    let instance = app.instance()?;
+    let program = process::program()?;
+    let started = start::start_safe(instance, &app.ambient, &program);
+    match started.map_err(|it| process::failure(instance, &it))? {
+        Started::Now { .. } => done(app, args.json, ("start", "started in safe mode"), None),
+        Started::Already { pid } => {
+            Err(Failure::new(Kind::Held, format!("its gateway runs already (pid {pid})"))
+                .hint(format!("stop it first: openclaw fleet stop {}", instance.name)))
+        }
+    }
+}
+
+/// Runs `start`, `stop`, `restart`.
+pub(crate) fn steer(app: &App, verb: Verb, args: &SteerArgs) -> Result<ExitCode, Failure> {
+    if let Some(host) = Host::HERE {
+        return elsewhere::steer(app, verb.elsewhere(), args.json, host);
+    }
+    let instance = app.instance()?;
+    let command = instance.command();
+    let Some(Judged { unit, scope, .. }) = own(app)? else {
+        return Err(Failure::new(Kind::Failed, "it has no service")
+            .hint(format!("install one: {command} gateway install"))
+            .hint(format!("or do it without: openclaw fleet {} {}", word(verb), instance.name)));
+    };
+    let name = instance.unit();
+    if verb != Verb::Stop && systemd::is_behind(scope, &app.ambient, &name) {
+        let flag = if scope == Scope::User { " --user" } else { "" };
+        app.printer.note(&format!(
+            "{}: systemd goes by an older text of {name} than the one that stands; for the new one run: \
+             systemctl{flag} daemon-reload",
+            instance.name
+        ));
+    }
+    // One that stopped itself in its own unit would be cut off before it is through.
+    let inside = profile::Ambient::unit().as_deref() == Some(&name);
+    // A socket would start it again; a restart leaves it as it is.
+    let names = if verb == Verb::Restart { vec![name] } else { names(instance, &unit) };
+    let first = std::iter::once(word(verb)).chain(inside.then_some("--no-block"));
+    let words: Vec<&str> = first.chain(names.iter().map(String::as_str)).collect();
+    if verb == Verb::Restart {
+        // What runs is not taken down for what would not come up.
+        gateway::check(instance, &app.ambient).map_err(|error| {
+            Failure::from_error(Kind::Config, &error).hint(format!("see: {command} config validate"))
+        })?;
+    }
+    if let Some(pid) = outside(app, instance, scope) {
+        if verb == Verb::Start {
+            return Err(runs_outside(instance, pid));
+        }
+        // In safe mode, most likely. The unit could not start beside it.
+        start::stop(instance, false).map_err(|it| process::failure(instance, &it))?;
+    }
+    if verb != Verb::Stop {
+        for it in &names {
+            // One that failed too often is let off: a person asks now.
+            let _ = systemd::tell(scope, &app.ambient, &["reset-failed", it]);
+        }
+    }
+    systemd::tell(scope, &app.ambient, &words).map_err(|it| trouble(instance, &it))?;
+    let result = match verb {
+        Verb::Start => "started",
+        Verb::Stop => "stopped",
+        Verb::Restart => "restarted",
+    };
+    done(app, args.json, (word(verb), result), Some(&unit))
+}
+
+/// The instance's unit, where it has one. One of another instance, or of another program, is nobody's to steer from
+/// here; one that was changed is, with a word about it.
+fn own(app: &App) -> Result<Option<Judged>, Failure> {
+    let instance = app.instance()?;
+    let Some(judged) = judge::of(instance, &app.ambient, None) else { return Ok(None) };
+    let place = judged.unit.display();
+    if !judged.is_own() {
+        let scope = if judged.scope == Scope::User { " --user" } else { "" };
+        return Err(if judged.standing == Standing::Other {
+            other(&judged.unit)
+        } else {
+            Failure::new(Kind::Held, format!("{place} was not written by this program")).hint(format!(
+                "whoever installed it steers it and takes it away; look at it: systemctl{scope} cat {}",
+                instance.unit()
+            ))
+        });
+    }
+    if judged.standing != Standing::Same {
+        let words = told(judged.standing);
+        let command = instance.command();
+        let name = &instance.name;
+        app.printer.note(&format!("{name}: {place}: {words}; see: {command} gateway install --dry-run"));
+    }
+    Ok(Some(judged))
+}
+
+/// The units of an instance: the socket's first, where there is one.
+fn names(instance: &Instance, unit: &Path) -> Vec<String> {
+    let socket = service::socket::beside(unit).is_file().then(|| service::socket::name(instance));
+    socket.into_iter().chain([instance.unit()]).collect()
+}
+
 fn word(verb: Verb) -> &'static str {
     match verb {
         Verb::Start => "start",
@@ -270,36 +344,45 @@ fn word(verb: Verb) -> &'static str {
     }
 }
 
-fn unit_of(app: &App, instance: &Instance) -> Option<PathBuf> {
-    service::of(instance, &app.ambient).unit().map(Path::to_path_buf)
-}
-
-/// What `install` would do.
-struct Draft {
+/// What an install would do.
+struct Plan {
     unit: PathBuf,
     wanted: Wanted,
+    socket: Option<Socket>,
     there: Option<String>,
-    /// Why it could not.
+    /// What would keep it from being done.
     trouble: Option<Trouble>,
 }
 
-fn show(app: &App, as_json: bool, it: &Draft) {
-    let (text, standing) = (it.wanted.text(), it.wanted.compare(it.there.as_deref()));
-    let difference = it.there.as_deref().map(|it| text::difference(it, &text)).unwrap_or_default();
+fn show(app: &App, as_json: bool, plan: &Plan) {
+    let there = plan.there.as_deref();
+    let (text, standing) = (plan.wanted.text(), plan.wanted.compare(there));
+    let difference = there.map(|it| text::difference(it, &text)).unwrap_or_default();
+    let remedies = |it: &Trouble| app.instance().map(|instance| it.remedies(instance)).unwrap_or_default();
     if as_json {
+        let troubles: Vec<_> =
+            plan.trouble.iter().map(|it| json!({"message": it.to_string(), "hints": remedies(it)})).collect();
+        let socket = plan.socket.as_ref().map(|it| json!({"unit": it.file, "text": it.text}));
         app.printer.json(&json!({
-            "action": "install", "ok": true, "dryRun": true, "unit": it.unit, "standing": standing, "text": text,
-            "difference": difference, "trouble": it.trouble.as_ref().map(ToString::to_string),
+            "action": "install", "ok": true, "dryRun": true, "unit": plan.unit, "standing": standing, "text": text,
+            "difference": difference, "socket": socket, "troubles": troubles,
         }));
         return;
     }
-    app.printer.note(&format!("{}: {}", it.unit.display(), told(standing)));
+    app.printer.note(&format!("{}: {}", plan.unit.display(), told(standing)));
     app.printer.line(text.trim_end());
     for line in difference {
         app.printer.note(&line);
     }
-    if let Some(trouble) = &it.trouble {
-        app.printer.note(&format!("it could not be installed now: {trouble}"));
+    if let Some(it) = &plan.socket {
+        app.printer.note(&format!("{}:", it.file.display()));
+        app.printer.line(it.text.trim_end());
+    }
+    if let Some(it) = &plan.trouble {
+        app.printer.note(&format!("an install would be refused: {it}"));
+        for line in remedies(it) {
+            app.printer.note(&format!("  {line}"));
+        }
     }
 }
 
@@ -330,24 +413,9 @@ fn may_replace(instance: &Instance, standing: Standing, unit: &Path, force: bool
     }
 }
 
-/// Steers no unit that has the name of this instance's and starts something else.
-fn check_own(app: &App, instance: &Instance, unit: &Path) -> Result<(), Failure> {
-    if service::is_own(instance, &app.ambient, unit) {
-        return Ok(());
-    }
-    let there = fs::read_to_string(unit).unwrap_or_default();
-    if text::is_ours(&there) {
-        return Err(other(unit));
-    }
-    let scope = if service::scope(unit) == Scope::User { "--user " } else { "" };
-    Err(Failure::new(Kind::Held, format!("{} does not start this instance's gateway", unit.display()))
-        .hint(format!("see what it starts: systemctl {scope}cat {}", instance.unit()))
-        .hint(format!("install in its place: {} gateway install --force", instance.command())))
-}
-
 fn other(unit: &Path) -> Failure {
     Failure::new(Kind::Held, format!("{} runs another instance", unit.display()))
-        .hint("give this one a profile of its own, or uninstall the other's service first")
+        .hint("give this one a profile of its own, or take the other's service away as that other instance")
 }
 
 /// One instance has one unit: the user's or the machine's.

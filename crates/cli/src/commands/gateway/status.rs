@@ -4,12 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use fleet::look::{Kind, Seen};
-use fleet::service::{self, Service, systemd};
+use fleet::service::{self, Service, judge, systemd};
 use profile::Instance;
 use profile::listener::{self, Listener};
 use serde_json::{Value, json};
 
-use super::service::told;
 use crate::app::App;
 use crate::commands::overview::{self, Overview};
 use crate::commands::status::listens;
@@ -48,7 +47,7 @@ pub(crate) fn run(app: &App, args: &GatewayStatusArgs) -> Result<ExitCode, Failu
     let instance = app.instance()?;
     let seen = overview::look(instance, Duration::from_millis(args.timeout));
     let listener = seen.port.and_then(|(port, _)| listener::who(port));
-    let unit = unit(app, instance);
+    let unit = unit(app, instance, seen.port.map(|it| it.0));
     let others = if args.deep { Some(fleet::look::all(&instance.host, &app.ambient)) } else { None };
     if args.json {
         let mut value = as_json(instance, &seen, listener.as_ref());
@@ -60,6 +59,9 @@ pub(crate) fn run(app: &App, args: &GatewayStatusArgs) -> Result<ExitCode, Failu
     } else {
         tell(app, instance, &seen, listener.as_ref());
         app.printer.facts(&[("Service", in_words(&unit))]);
+        for line in drift(&unit) {
+            app.printer.facts(&[("", app.printer.paint(Tone::Bad, &line))]);
+        }
         if let Some(others) = others {
             list(app, others);
         }
@@ -69,7 +71,7 @@ pub(crate) fn run(app: &App, args: &GatewayStatusArgs) -> Result<ExitCode, Failu
 }
 
 /// The unit of the instance, and what systemd says of it.
-fn unit(app: &App, instance: &Instance) -> Value {
+fn unit(app: &App, instance: &Instance, port: Option<u16>) -> Value {
     let it = service::of(instance, &app.ambient);
     let Service::Installed { unit, enabled } = &it else {
         return json!({"label": "systemd", "loaded": false, "unit": null, "runtime": null});
@@ -79,14 +81,35 @@ fn unit(app: &App, instance: &Instance) -> Value {
         Ok(pairs) => pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect(),
         Err(error) => json!({"error": error.to_string()}),
     };
-    let drift = match service::judge(instance, &app.ambient, unit) {
-        Ok((standing, difference)) => json!({
-            "standing": standing, "words": told(standing), "difference": difference,
-            "own": service::is_own(instance, &app.ambient, unit),
-        }),
-        Err(error) => json!({"error": error.to_string()}),
-    };
-    json!({"label": "systemd", "loaded": enabled, "unit": unit, "runtime": runtime, "drift": drift})
+    let is_replaced = runtime["MainPID"].as_str().is_some_and(judge::runs_replaced);
+    let config = judge::of(instance, &app.ambient, port);
+    let socket = service::socket::beside(unit);
+    let socket = socket.is_file().then_some(socket);
+    json!({
+        "label": "systemd", "loaded": enabled, "unit": unit, "socket": socket, "runtime": runtime, "config": config,
+        "programReplaced": is_replaced,
+    })
+}
+
+/// What is not as it should be with the unit, a line each.
+fn drift(unit: &Value) -> Vec<String> {
+    let drift = unit["config"]["drift"].as_array().into_iter().flatten();
+    let mut lines: Vec<String> =
+        drift.filter_map(|it| it["what"].as_str()).map(|it| format!("the unit {it}")).collect();
+    if unit["config"]["standing"] == "foreign" {
+        lines.push("the unit was not written by this program".to_owned());
+    }
+    if unit["runtime"]["NeedDaemonReload"] == "yes" {
+        lines.push("systemd goes by an older text of the unit: systemctl daemon-reload".to_owned());
+    }
+    if unit["programReplaced"] == true {
+        lines.push(
+            "the program's file was replaced since it was started: a restart takes the new one".to_owned(),
+        );
+    }
+    let difference = unit["config"]["difference"].as_array().into_iter().flatten();
+    lines.extend(difference.filter_map(|it| it.as_str()).map(|it| format!("  {it}")));
+    lines
 }
 
 fn in_words(unit: &Value) -> String {
@@ -96,10 +119,7 @@ fn in_words(unit: &Value) -> String {
     let state = runtime["ActiveState"].as_str().or(runtime["error"].as_str()).unwrap_or("unknown");
     let again = runtime["NRestarts"].as_str().filter(|it| *it != "0");
     let again = again.map(|it| format!(", started again {it} times")).unwrap_or_default();
-    let drift = unit["drift"]["words"].as_str().filter(|_| unit["drift"]["standing"] != "same");
-    let drift = drift.map(|it| format!(", {it}")).unwrap_or_default();
-    let stale = if runtime["NeedDaemonReload"] == "yes" { ", not yet read again by systemd" } else { "" };
-    format!("{enabled}, {state}{again}{drift}{stale} ({file})")
+    format!("{enabled}, {state}{again} ({file})")
 }
 
 /// Every gateway of the host, a line each: whose it is, how it is, and what starts it.

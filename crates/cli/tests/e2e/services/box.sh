@@ -7,9 +7,13 @@ CG=/sys/fs/cgroup/unified/$NAME
 [ -d /sys/fs/cgroup/unified ] || CG=/sys/fs/cgroup/$NAME
 PIDFILE=$DIR/pid
 USERNAME=tester USERID=1777
-[ "$(id -u)" = 0 ] || { echo "the box needs root" >&2; exit 3; }
-for it in unshare nsenter dbus-daemon ip runuser; do command -v $it >/dev/null || { echo "the box needs $it" >&2; exit 3; }; done
-[ -x /lib/systemd/systemd ] || { echo "the box needs systemd" >&2; exit 3; }
+PACKAGES="systemd libpam-systemd dbus dbus-user-session util-linux iproute2"
+missing() { echo "the box needs $1; Debian: apt-get install $PACKAGES" >&2; exit 3; }
+[ "$(id -u)" = 0 ] || { echo "the box needs root, for its namespaces: run these tests as root, or in a container as root" >&2; exit 3; }
+for it in unshare nsenter dbus-daemon ip runuser mountpoint; do command -v $it >/dev/null || missing $it; done
+[ -x /lib/systemd/systemd ] || missing systemd
+[ -e /usr/lib/systemd/user/dbus.socket ] || missing "a message bus for users"
+compgen -G '/usr/lib/*/security/pam_systemd.so' >/dev/null || missing pam_systemd.so
 
 pid() { [ -s "$PIDFILE" ] && p=$(cat "$PIDFILE") && kill -0 "$p" 2>/dev/null && echo "$p"; }
 
@@ -25,36 +29,29 @@ start() {
   mountpoint -q "$DIR/up" || mount -t tmpfs -o mode=755,size=2g tmpfs "$DIR/up"
   mkdir -p "$DIR/up/u" "$DIR/up/w"
   mkdir -p "$CG"
+  rm -f "$DIR/born"; mkfifo "$DIR/born"
   # The outer process enters the box's cgroup, then makes the namespaces; the inner one becomes PID 1.
   local script; script="$(declare -f boot); boot"
   ( echo "$BASHPID" > "$CG/cgroup.procs"
     exec setsid unshare --fork --pid --mount --uts --ipc --cgroup --net --propagation private \
       bash -c "$script" ) \
       </dev/null >"$DIR/console.log" 2>&1 &
-  local outer=$! i state=
+  local outer=$! p= state=
   echo "$outer" > "$DIR/outer.pid"
-  # PID 1 of the box: the outer process's child that is number 1 in a PID namespace of its own
-  local c p=
-  for i in $(seq 200); do
-    for c in $(cat "/proc/$outer/task/$outer/children" 2>/dev/null); do
-      grep -q '^NSpid:.*[[:space:]]1$' "/proc/$c/status" 2>/dev/null && p=$c
-    done
-    [ -n "$p" ] && break; sleep 0.05
-  done
-  [ -n "$p" ] || { kill -9 "$outer" 2>/dev/null; cat "$DIR/console.log" >&2; return 1; }
+  # PID 1 of the box says which number it has out here.
+  read -r -t 20 p <> "$DIR/born" || { kill -9 "$outer" 2>/dev/null; cat "$DIR/console.log" >&2; return 1; }
   echo "$p" > "$PIDFILE"
-  for i in $(seq 300); do
-    kill -0 "$p" 2>/dev/null || { echo "PID 1 of the box ended:" >&2; cat "$DIR/console.log" >&2; rm -f "$PIDFILE"; return 1; }
-    # the answer is "running" or "degraded" once the box's default target is reached
-    state=$(inside /bin/systemctl is-system-running 2>/dev/null || true)
-    case "$state" in running|degraded) break;; esac
-    sleep 0.1
-  done
-  case "${state:-}" in running|degraded) ;; *) echo "box not ready: ${state:-none}" >&2; tail -n 20 "$DIR/console.log" >&2; halt KILL; return 1;; esac
-  inside /bin/loginctl enable-linger "$USERNAME"
-  for i in $(seq 100); do
-    inside test -S "/run/user/$USERID/bus" 2>/dev/null && break; sleep 0.1
-  done
+  # A unit of the box says that the others are up.
+  read -r -t 40 state <> "$DIR/born" || true
+  kill -0 "$p" 2>/dev/null || { echo "PID 1 of the box ended:" >&2; cat "$DIR/console.log" >&2; rm -f "$PIDFILE"; return 1; }
+  state=$(inside /usr/bin/timeout 20 /bin/systemctl is-system-running --wait 2>/dev/null || true)
+  case "$state" in running|degraded) ;; *) echo "box not ready: ${state:-none}" >&2; tail -n 20 "$DIR/console.log" >&2; halt KILL; return 1;; esac
+  # Once: a later boot has to bring back by itself what was enabled.
+  if [ ! -e "$DIR/lingers" ]; then
+    touch "$DIR/lingers"
+    inside /bin/loginctl enable-linger "$USERNAME"
+    inside /bin/systemctl start "user@$USERID.service"      # it waits for the manager to be ready
+  fi
   echo "ready: $state (pid $p)"
 }
 
@@ -62,6 +59,8 @@ boot() {
   set -e
   export LC_ALL=C
   cd /
+  read -r own _ < /proc/self/stat                                   # still the outer /proc: the number out there
+  echo "$own" > "$DIR/born"
   R=$DIR/root
   mount -t overlay overlay -o "lowerdir=/,upperdir=$DIR/up/u,workdir=$DIR/up/w" "$R"
   mount -t proc proc "$R/proc"
@@ -73,7 +72,7 @@ boot() {
   mkdir -p "$R/dev/pts" "$R/dev/shm"; mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts "$R/dev/pts"; ln -s pts/ptmx "$R/dev/ptmx"
   mount -t tmpfs -o mode=1777 tmpfs "$R/dev/shm"
   ln -s /proc/self/fd "$R/dev/fd"; ln -s fd/0 "$R/dev/stdin"; ln -s fd/1 "$R/dev/stdout"; ln -s fd/2 "$R/dev/stderr"
-  touch "$R/dev/console"; 
+  touch "$R/dev/console" "$R/dev/born"; mount --bind "$DIR/born" "$R/dev/born"
   mount -t tmpfs -o mode=755 tmpfs "$R/run"; mkdir -p "$R/run/lock"
   mount -t tmpfs -o mode=1777 tmpfs "$R/tmp"
   cp "$BINARY" "$R/usr/local/bin/openclaw.new"; chmod 755 "$R/usr/local/bin/openclaw.new"; mv "$R/usr/local/bin/openclaw.new" "$R/usr/local/bin/openclaw"
@@ -82,7 +81,8 @@ boot() {
   if [ ! -e "$R/etc/box" ]; then
   rm -rf "$R/etc/systemd/system"; mkdir -p "$R/etc/systemd/system" "$R/etc/systemd/journald.conf.d" "$R/etc/systemd/user"
   E=$R/etc/systemd/system
-  printf '[Unit]\nDescription=The box\nRequires=basic.target\nWants=systemd-logind.service dbus.service systemd-user-sessions.service\nAfter=basic.target systemd-logind.service dbus.service\nAllowIsolate=yes\n' > "$E/box.target"
+  printf '[Unit]\nDescription=The box\nRequires=basic.target\nWants=systemd-logind.service dbus.service systemd-user-sessions.service box-up.service\nAfter=basic.target systemd-logind.service dbus.service\nAllowIsolate=yes\n' > "$E/box.target"
+  printf '[Unit]\nAfter=basic.target systemd-logind.service dbus.service systemd-user-sessions.service\n[Service]\nType=oneshot\nExecStart=/bin/sh -c "echo up > /dev/born"\n' > "$E/box-up.service"
   ln -s box.target "$E/default.target"
   for u in systemd-remount-fs systemd-tmpfiles-clean systemd-sysctl systemd-modules-load systemd-timesyncd systemd-update-utmp \
            systemd-networkd systemd-random-seed systemd-binfmt systemd-pcrphase systemd-hwdb-update systemd-udevd e2scrub_reap fstrim; do
@@ -114,11 +114,11 @@ userrun() { # a PAM login session (pam_systemd), as ssh would give: XDG_RUNTIME_
 }
 
 halt() { # halt [SIGNAL]: the box's processes end; its disk stays
-  local p i; p=$(pid) || return 0
+  local p; p=$(pid) || return 0
   kill -s "${1:-RTMIN+4}" "$p" 2>/dev/null || true      # SIGRTMIN+4: power off
-  for i in $(seq 300); do kill -0 "$p" 2>/dev/null || break; sleep 0.1; done
+  timeout 30 tail -s 0.02 --pid="$p" -f /dev/null || true
   kill -9 "$p" 2>/dev/null || true                      # the namespace's PID 1: its death ends every process of the box
-  for i in $(seq 50); do kill -0 "$p" 2>/dev/null || break; sleep 0.1; done
+  timeout 5 tail -s 0.02 --pid="$p" -f /dev/null || true
   rm -f "$PIDFILE"
   if [ -d "$CG" ]; then find "$CG" -depth -type d -exec rmdir {} + 2>/dev/null || true; fi
 }

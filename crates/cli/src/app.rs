@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use profile::registry::Host;
-use profile::{Ambient, Instance, Selection};
+use profile::{Ambient, Instance, Selection, instance};
 
 use crate::client::{Client, NoAnswer};
 use crate::commands::fleet::find;
@@ -78,11 +78,18 @@ impl App {
     fn look_up(&self, name: &str) -> Result<Instance, Failure> {
         let ward = find::by_name(self, name)?.instance;
         let by = self.rescuer()?;
-        if ward.state_dir == by.state_dir {
+        if instance::same(&ward.state_dir, &by.state_dir) {
             let words = format!("{name} is the selected instance itself: --for names another");
             return Err(
                 Failure::new(Kind::Usage, words).hint("leave it out, or select the rescue with --profile")
             );
+        }
+        if !by.state_dir.exists() {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("there is no instance {} to act in the name of", by.name),
+            )
+            .hint("select the rescue with --profile"));
         }
         let owner = std::fs::metadata(&ward.state_dir).map(|it| it.uid());
         if owner.is_ok_and(|it| it != rustix::process::geteuid().as_raw()) {

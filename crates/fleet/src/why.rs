@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use profile::document::{self, Change, Document};
-use profile::ledger::{self, Ended};
+use profile::ledger::{self, Ended, How};
 use profile::registry::Host;
-use profile::{Ambient, Instance, generations};
+use profile::{Ambient, Instance, claims, generations};
 use serde::Serialize;
 
-use crate::look::{self, Known, Seen};
+use crate::look::{self, Known, Seen, State};
+use crate::service;
 
 /// How much of the log's end is searched, in bytes.
 const TAIL: u64 = 256 * 1024;
@@ -28,6 +29,8 @@ pub struct Why {
     pub seen: Seen,
     /// How it ended last, of which it may have been started since.
     pub ended: Option<Ended>,
+    /// How often it was cut off since it was last stopped in order.
+    pub cut_offs: u32,
     /// Why its last refused start was refused.
     pub refused: Option<Ended>,
     /// What the supervisor says of its unit, `name=value` each; empty where it has none.
@@ -38,6 +41,8 @@ pub struct Why {
     pub errors: Vec<String>,
     /// The log.
     pub log: PathBuf,
+    /// What to do next, a command each.
+    pub next: Vec<String>,
 }
 
 /// The config on disk beside the one that was accepted last.
@@ -62,15 +67,86 @@ pub fn why(host: &Host, ambient: &Ambient, known: &Known) -> Why {
     let seen = look::some(host, ambient, std::slice::from_ref(known)).remove(0);
     let supervisor = seen.service.unit().map(|_| supervisor(instance, ambient)).unwrap_or_default();
     let log = instance.state_dir.join("logs/gateway.log");
-    Why {
-        ended: ledger::read(&instance.state_dir).ended,
+    let (ended, cut_offs) = last_end(instance);
+    let mut why = Why {
+        ended,
+        cut_offs,
         refused: host.refusal(&instance.state_dir),
         supervisor,
         config: config(instance),
         errors: troubles(&log),
         seen,
         log,
+        next: Vec::new(),
+    };
+    if is_no_database(&instance.state_dir.join(store::FILE)) {
+        why.seen.findings.push(format!("{} is damaged or no database", store::FILE));
     }
+    why.next = next(instance, &why);
+    why
+}
+
+/// How it ended last, and how often it was cut off in a row. A cut off that nobody has noted yet has left its lock's
+/// file.
+fn last_end(instance: &Instance) -> (Option<Ended>, u32) {
+    let noted = ledger::read(&instance.state_dir);
+    let left =
+        claims::holder_of(&instance.state_dir).filter(|_| claims::holder_now(&instance.state_dir).is_none());
+    match left {
+        None => (noted.ended, noted.cut_offs),
+        Some(it) => {
+            let detail = "it was killed, or the power failed".to_owned();
+            let ended = Ended { at: it.since, how: How::CutOff, detail, pid: it.pid };
+            (Some(ended), noted.cut_offs.saturating_add(1))
+        }
+    }
+}
+
+/// Whether there is a file that does not begin as a database does.
+fn is_no_database(path: &Path) -> bool {
+    let mut head = [0; 16];
+    match File::open(path).and_then(|mut it| it.read_exact(&mut head)) {
+        Ok(()) => head != *b"SQLite format 3\0",
+        Err(error) => {
+            error.kind() == std::io::ErrorKind::UnexpectedEof && path.metadata().is_ok_and(|it| it.len() > 0)
+        }
+    }
+}
+
+/// What to do about what was found, the likeliest first.
+fn next(instance: &Instance, why: &Why) -> Vec<String> {
+    let (command, name) = (instance.command(), &instance.name);
+    let mut found = Vec::new();
+    let findings = why.seen.findings.join("; ");
+    let is_down = why.seen.pid.is_none();
+    if findings.contains("safe mode") {
+        found.push(format!("openclaw fleet restart {name}"));
+    }
+    if why.seen.state == State::Deaf {
+        found.push(format!("openclaw fleet restart {name}"));
+        found.push(format!("openclaw fleet stop {name} --force"));
+    }
+    if why.config.problem.is_some() || findings.contains("is not in force") {
+        found.push(format!("{command} config validate"));
+        if why.config.generation.is_some() {
+            found.push(format!("{command} config rollback"));
+        }
+    }
+    if findings.contains("database") {
+        found.push(format!("{command} doctor --deep"));
+        found.push("openclaw fleet restore SNAPSHOT".to_owned());
+    }
+    if is_down && why.refused.as_ref().is_some_and(|it| it.detail.contains("is taken by")) {
+        found.push(format!("{command} config set gateway.port PORT"));
+    }
+    if why.cut_offs > 1 {
+        found.push(format!("{command} logs"));
+        found.push(format!("{command} gateway start --safe"));
+    }
+    if found.is_empty() && is_down {
+        found.push(format!("openclaw fleet start {name}"));
+    }
+    found
 }
 
 fn config(instance: &Instance) -> Config {
@@ -93,7 +169,11 @@ fn config(instance: &Instance) -> Config {
 /// What systemd says of the unit; a line that says why it says nothing.
 fn supervisor(instance: &Instance, ambient: &Ambient) -> Vec<String> {
     let mut command = Command::new("systemctl");
-    command.args(["--user", "show", &instance.unit(), "--property", PROPERTIES]);
+    let unit = service::of(instance, ambient);
+    if unit.unit().is_none_or(|it| service::scope(it) == service::systemd::Scope::User) {
+        command.arg("--user");
+    }
+    command.args(["show", &instance.unit(), "--property", PROPERTIES]);
     command.env_clear().envs(ambient.supervisor()).stdin(Stdio::null());
     match command.output() {
         Ok(it) if it.status.success() => {

@@ -29,7 +29,7 @@ use tracing::{info, warn};
 use crate::setup::SetupError;
 use crate::state::Gateway;
 use crate::supervisor::Stage;
-use crate::{bind, door, methods, notify, reload, server, tls};
+use crate::{bind, door, methods, notify, reload, restart, server, tls};
 use claim::{Claimed, claim};
 
 /// How long each stage of the stop may take before its tasks are cut off.
@@ -224,6 +224,7 @@ async fn serve(claimed: Claimed) -> Result<End, StartError> {
         );
     }
     if !gateway.is_safe {
+        gateway.supervisor.start(Stage::Intake, "restart notice", |_| restart::tell(gateway.clone()));
         let own = gateway.clone();
         gateway.supervisor.start(Stage::Intake, "config", |stop| reload::follow(own, stop));
     }
@@ -244,6 +245,7 @@ async fn serve(claimed: Claimed) -> Result<End, StartError> {
     stop(gateway, &end).await;
     note_end(&instance, |it| {
         it.ended = Some(ended(How::Stopped, why));
+        it.cut_offs = 0;
         it.sessions = sessions.or(it.sessions);
     });
     // All at once, also where a task that was cut off still knows of them.

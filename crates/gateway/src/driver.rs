@@ -14,6 +14,7 @@ use agent::{Effect, Entry, Event, Outcome, Turn, Workbench, workspace};
 use base::clock;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
+use profile::ambient::TOOL_SESSION_VARIABLE;
 use providers::route::{self, Retry};
 use providers::{DeltaStream, ErrorKind, ModelError, ToolCall};
 use store::{Record, RunEnd, RunStatus, StoreError, StoredRecord};
@@ -98,7 +99,9 @@ async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Rea
     workspace::seed(folder, settings.agents.defaults.skip_bootstrap)
         .map_err(|error| format!("the workspace cannot be used: {}", base::text::chain(&error)))?;
     let limit = Duration::from_secs(settings.tools.exec.timeout_sec);
-    let bench = Workbench::open(folder, gateway.ambient.child(&gateway.instance.name), limit)
+    let mut around = gateway.ambient.child(&gateway.instance.name);
+    around.push((TOOL_SESSION_VARIABLE.to_owned(), run.ask.key.as_str().to_owned()));
+    let bench = Workbench::open(folder, around, limit)
         .map_err(|error| format!("the workspace {} cannot be opened: {error}", folder.display()))?;
     let tools = agent.tools(&settings.tools);
     let extra = gateway.happenings.told(run.ask.key.as_str(), run.ask.extra.as_deref());

@@ -37,6 +37,7 @@ mod presence;
 mod proxies;
 pub mod reach;
 mod reload;
+mod restart;
 mod rows;
 mod runs;
 mod server;

@@ -52,6 +52,7 @@ pub(crate) fn table() -> Table {
         .on::<rpc::agents::FilesGet, _, _>(agents::files::get)
         .on::<rpc::agents::FilesSet, _, _>(agents::files::set)
         // What devices tell, and what the gateway says of itself.
+        .on::<rpc::system::RestartRequest, _, _>(system::restart)
         .on::<rpc::system::SystemEvent, _, _>(system::event)
         .on::<rpc::system::Wake, _, _>(system::wake)
         .on::<rpc::system::SystemInfo, _, _>(system::info)

@@ -105,6 +105,8 @@ pub(crate) struct Reload {
 struct State {
     refused: Option<Refused>,
     waits_for_turns: bool,
+    /// Somebody wants it to begin again, whatever the config says.
+    is_asked: bool,
     looks: u64,
     last: Option<ReloadReport>,
 }
@@ -118,6 +120,11 @@ impl Reload {
             state: Mutex::new(State { refused, ..State::default() }),
             token,
         }
+    }
+
+    /// Begin again once no turn is under way.
+    pub(crate) fn ask_restart(&self) {
+        self.state().is_asked = true;
     }
 
     /// What was done with the last change.
@@ -309,8 +316,12 @@ fn begin_restart(gateway: &Arc<Gateway>, plan: Plan) -> ReloadReport {
     report
 }
 
-fn restart_when_idle(gateway: &Gateway) {
-    if gateway.reload.state().waits_for_turns && gateway.runs.count() == 0 {
+/// Begins again where that is wanted and nobody is at work.
+pub(crate) fn restart_when_idle(gateway: &Gateway) {
+    let state = gateway.reload.state();
+    let wanted = state.waits_for_turns || state.is_asked;
+    drop(state);
+    if wanted && gateway.runs.count() == 0 {
         gateway.reload.restart.cancel();
     }
 }

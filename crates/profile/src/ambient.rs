@@ -114,6 +114,12 @@ impl Ambient {
         self.var(TOOL_VARIABLE).is_some()
     }
 
+    /// The conversation in which a tool of the instance with this name has started this process, where one has.
+    pub fn tool_session(&self, instance: &str) -> Option<&str> {
+        self.var(TOOL_VARIABLE).filter(|it| *it == instance)?;
+        self.var(TOOL_SESSION_VARIABLE)
+    }
+
     /// The environment of a child of the instance with this name. It holds nothing that leads to any instance, and a
     /// mark that keeps a command of ours, started by the child, from taking the home's own instance for granted.
     pub fn child(&self, instance: &str) -> Vec<(String, String)> {
@@ -181,6 +187,8 @@ impl Ambient {
     }
 }
 
+/// The conversation in which a tool was used, for commands of ours that it runs.
+pub const TOOL_SESSION_VARIABLE: &str = "OPENCLAW_TOOL_SESSION";
 /// Says that a process was started by a tool, and of which instance.
 pub(crate) const TOOL_VARIABLE: &str = "OPENCLAW_TOOL_OF";
 /// Names another home than the user's own.

@@ -20,9 +20,17 @@ pub struct Ledger {
     /// The last end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ended>,
+    /// How often it was cut off since it was last stopped in order.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cut_offs: u32,
     /// Conversations, as of the last stop in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that is asked for")]
+fn is_zero(it: &u32) -> bool {
+    *it == 0
 }
 
 /// How a gateway ended.

@@ -94,6 +94,7 @@ macro_rules! for_each_method {
             sessions::Send,
             sessions::Subscribe,
             system::GatewayIdentity,
+            system::RestartRequest,
             system::SystemEvent,
             system::SystemInfo,
             system::Wake,

@@ -88,6 +88,47 @@ pub struct Done {
     pub ok: bool,
 }
 
+/// `gateway.restart.request`: begin again once the turns under way are through.
+pub enum RestartRequest {}
+
+impl Method for RestartRequest {
+    const NAME: &'static str = "gateway.restart.request";
+    const SCOPE: Option<Scope> = Some(Scope::Admin);
+    type Params = RestartParams;
+    type Reply = RestartReply;
+}
+
+/// `params` of `gateway.restart.request`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RestartParams {
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the conversation is told afterwards, beside that it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The conversation that is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<String>,
+}
+
+/// Reply of `gateway.restart.request`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RestartReply {
+    /// True.
+    pub ok: bool,
+    /// `deferred` while turns are under way, else `restarting`.
+    pub status: String,
+    /// Turns that are waited for.
+    pub turns: usize,
+    /// `{version, payload}`: what is kept for the conversation.
+    pub sentinel: serde_json::Value,
+}
+
 /// `wake`: tell a conversation something, and begin a turn about it if that is wanted.
 pub enum Wake {}
 

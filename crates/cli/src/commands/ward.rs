@@ -28,7 +28,8 @@ pub(crate) fn run(app: &App, words: &str, command: Command) -> Result<ExitCode, 
             format!("`{words}` is about its own instance: it takes no --for"),
         )
         .hint(
-            "these do: config, doctor, gateway start, stop, restart and status, health, logs, status, fleet",
+            "these do: config, doctor, gateway start, stop, restart, status, health, logs, status, and fleet why, history, \
+                   logs, snapshot, restore, start, stop, restart",
         )),
         Touch::Looks => {
             app.instance()?;

@@ -68,6 +68,7 @@ mod random;
 mod real_model;
 mod reload;
 mod rescue;
+mod restarts;
 mod safe_mode;
 mod scene;
 mod secrets;

@@ -140,6 +140,7 @@ fn a_config_that_is_broken_in_any_way_is_told_of_and_taken_back() {
         assert_ne!(text, sound);
         pair.break_config(&text);
         let _ = pair.sandbox.run(&["fleet", "start", "main"]);
+        pair.is_told(&["config rollback"]);
         let found = pair.rescue(&["config", "validate"]);
         assert!(found.to_string().contains(word), "{found}");
         let shown = pair.rescue(&["config", "diff"]).success();
@@ -180,6 +181,8 @@ fn a_damaged_database_is_named_and_a_snapshot_takes_its_place() {
     let whole = fs::read(&database).expect("a database");
     let torn = whole[..whole.len() / 2].to_vec();
     let overwritten: Vec<u8> = std::iter::repeat_n(0x55, whole.len()).collect();
+    fs::write(&database, &overwritten).expect("written");
+    pair.is_told(&["gateway.sqlite is damaged or no database", "fleet restore SNAPSHOT"]);
     for damaged in [overwritten, torn] {
         fs::write(&database, &damaged).expect("written");
         pair.begin();
@@ -210,7 +213,7 @@ fn on_a_full_disk_everything_is_told_and_noted_with_the_rescue() {
     let mut command = Command::new("unshare");
     // A disk that is full to the last page, with the config on it; then what a person would type.
     let script = "cp -a \"$0\" kept && mount -t tmpfs -o size=1m,mode=700 small \"$0\" && cp -a kept/. \"$0/\" && \
-                  { cat /dev/zero > \"$0/filler\" 2>/dev/null; o=\"$1\"; r=\"$o --profile rescue --for main\"; \
+                  trap '\"$1\" fleet stop main --force' EXIT && { cat /dev/zero > \"$0/filler\" 2>/dev/null; o=\"$1\"; r=\"$o --profile rescue --for main\"; \
                   $r fleet why --json && $r gateway start --safe --json && $r health --json; \
                   rm \"$0/filler\" && $r fleet restart --json && $r health --json && $r fleet stop --json; }";
     command.arg(if is_root { "-m" } else { "-rm" }).args(["sh", "-c", script]);
@@ -326,7 +329,9 @@ fn one_that_keeps_being_cut_off_is_told_so_and_runs_in_safe_mode() {
         pair.begin();
         wait_gone(pair.kill(Signal::KILL));
     }
-    pair.is_told(&["cutOff", "it was killed, or the power failed"]);
+    pair.is_told(&["cutOff", "it was killed, or the power failed", "\"cutOffs\":3", "gateway start --safe"]);
+    let said = pair.rescue(&["fleet", "why"]).success().stdout;
+    assert!(said.contains("3 times in a row"), "{said}");
     let _ = pair.rescue(&["gateway", "start", "--safe"]).success();
     pair.is_told(&["safe mode", "fleet restart main"]);
     let _ = pair.rescue(&["fleet", "restart"]).success();
@@ -340,6 +345,10 @@ fn a_ward_is_another_instance_of_this_user_and_nothing_else() {
     for (words, told) in [
         (&["--profile", "rescue", "--for", "nobody", "health"][..], "there is no instance nobody"),
         (&["--profile", "main", "--for", "main", "health"], "is the selected instance itself"),
+        (
+            &["--profile", "ghost", "--for", "main", "config", "set", "gateway.port", "1"],
+            "there is no instance ghost",
+        ),
         (&["--profile", "rescue", "--for", "main", "setup"], "takes no --for"),
         (&["--profile", "rescue", "--for", "main", "gateway", "run"], "takes no --for"),
         (&["--profile", "rescue", "--for", "main", "fleet", "stop", "rescue"], "name different instances"),

@@ -64,7 +64,10 @@ pub(super) fn claim(boot: &Boot, before: Option<&Log>, say: &impl Fn(&str)) -> R
         }
         (Ok(_), Some(pid)) => {
             let cut_off = Ended { pid, ..ended(How::CutOff, "it was killed, or the power failed") };
-            note_end(&instance, |it| it.ended = Some(cut_off));
+            note_end(&instance, |it| {
+                it.ended = Some(cut_off);
+                it.cut_offs = it.cut_offs.saturating_add(1);
+            });
         }
         (Ok(_), None) => {}
     }

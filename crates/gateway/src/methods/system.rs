@@ -5,7 +5,8 @@ use protocol::Refusal;
 use protocol::catalogues::Nothing;
 use protocol::presence::Entry;
 use protocol::system::{
-    Done, GatewayIdentityReply, SystemEventParams, SystemInfoReply, WakeMode, WakeParams,
+    Done, GatewayIdentityReply, RestartParams, RestartReply, SystemEventParams, SystemInfoReply, WakeMode,
+    WakeParams,
 };
 
 use crate::VERSION;
@@ -14,6 +15,29 @@ use crate::keys::SessionKey;
 use crate::limits::HAPPENING_BYTES;
 use crate::runs::Ask;
 use crate::table::Caller;
+use crate::{reload, restart};
+
+pub(super) async fn restart(caller: Caller, params: RestartParams) -> Result<RestartReply, Refusal> {
+    let gateway = &caller.gateway;
+    if gateway.is_safe {
+        let words = format!(
+            "it runs in safe mode: lead it back with `openclaw fleet restart {}`",
+            gateway.instance.name
+        );
+        return Err(Refusal::unavailable(words));
+    }
+    let key = params.session_key.as_deref().map(|it| gateway.session_key(it)).transpose()?;
+    let sentinel = restart::request(gateway, &params, key.as_ref()).map_err(|error| {
+        Refusal::unavailable(format!(
+            "the restart cannot be noted, and was not begun: {}",
+            base::text::chain(&error)
+        ))
+    })?;
+    let turns = gateway.runs.count();
+    reload::restart_when_idle(gateway);
+    let status = if turns == 0 { "restarting" } else { "deferred" }.to_owned();
+    Ok(RestartReply { ok: true, status, turns, sentinel })
+}
 
 pub(super) async fn event(caller: Caller, params: SystemEventParams) -> Result<Done, Refusal> {
     let gateway = &caller.gateway;

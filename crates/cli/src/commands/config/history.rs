@@ -1,9 +1,10 @@
 //! `config history`, `diff`, `rollback`: what the config was, and back to it.
 
+use std::collections::HashSet;
 use std::process::ExitCode;
 
 use base::clock;
-use profile::document::{Change, MASK, is_secret};
+use profile::document::{Change, MASK};
 use profile::generations::{self, Generation};
 use profile::{Document, Instance, writing};
 use serde_json::json;
@@ -145,19 +146,11 @@ pub(crate) fn diff(app: &App, args: &DiffArgs) -> Result<ExitCode, Failure> {
 fn lines(app: &App, args: &DiffArgs, (before, after): (&str, &str)) -> Result<ExitCode, Failure> {
     let instance = app.instance()?;
     let missing_in = |other: &str, line: &str| !line.trim().is_empty() && other.lines().all(|it| it != line);
+    let harmless = harmless(instance, &[before, after]);
+    let masked = |it: &str| masked(it, &harmless);
     let gone = before.lines().filter(|it| missing_in(after, it)).map(|it| format!("-{}", masked(it)));
     let come = after.lines().filter(|it| missing_in(before, it)).map(|it| format!("+{}", masked(it)));
-    // Where one of them parses, its secrets are known wherever they stand in the other.
-    let documents = [before, after].map(|it| Document::parse(&instance.config_path, it.to_owned()));
-    let secrets: Vec<String> = documents
-        .iter()
-        .flatten()
-        .flat_map(Document::secrets)
-        .map(|it| it.1)
-        .filter(|it| it.len() > 3)
-        .collect();
-    let veiled = |it: String| secrets.iter().fold(it, |it, secret| it.replace(secret, MASK));
-    let found: Vec<String> = gone.chain(come).map(veiled).collect();
+    let found: Vec<String> = gone.chain(come).collect();
     if args.json {
         app.printer.json(&json!({
             "instance": instance.name, "from": args.from, "to": args.to, "same": before == after, "parses": false,
@@ -170,12 +163,38 @@ fn lines(app: &App, args: &DiffArgs, (before, after): (&str, &str)) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line of a text that need not parse, without the value behind any key that holds a secret.
-fn masked(line: &str) -> String {
-    let is_word = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
-    let named =
-        line.split(|it| !is_word(it)).find(|it| is_secret(it)).and_then(|it| Some((line.find(it)?, it)));
-    named.map_or_else(|| line.to_owned(), |(at, key)| format!("{}{key}: {MASK}", &line[..at]))
+/// The texts of those that parse which are no secrets.
+fn harmless(instance: &Instance, texts: &[&str]) -> HashSet<String> {
+    let parsed = texts.iter().filter_map(|it| Document::parse(&instance.config_path, (*it).to_owned()).ok());
+    let mut found = HashSet::new();
+    for document in parsed {
+        let secrets: HashSet<String> = document.secrets().into_iter().map(|it| it.1).collect();
+        found.extend(document.texts().into_iter().map(|it| it.1).filter(|it| !secrets.contains(it)));
+    }
+    found
+}
+
+/// A line of a text that need not parse: of what stands in quotes only keys and what is known to be no secret is shown.
+fn masked(line: &str, harmless: &HashSet<String>) -> String {
+    let (mut shown, mut rest) = (String::new(), line);
+    while let Some(at) = rest.find(['"', '\'', '`']) {
+        let (before, quoted) = rest.split_at(at);
+        let quote = &quoted[..1];
+        shown.push_str(before);
+        let Some((text, after)) = quoted[1..].split_once(quote) else {
+            // It ends on another line, or began on one.
+            return format!("{shown}{MASK}");
+        };
+        let is_shown = harmless.contains(text) || after.trim_start().starts_with(':') && !text.contains(' ');
+        let text = if is_shown { text } else { MASK };
+        shown.push_str(&format!("{quote}{text}{quote}"));
+        rest = after;
+    }
+    // A word that is no word of a config, as in the midst of a text of several lines.
+    let is_long = |it: &str| it.len() >= 16 && !harmless.contains(it);
+    let words: Vec<&str> = rest.split(' ').map(|it| if is_long(it) { MASK } else { it }).collect();
+    shown.push_str(&words.join(" "));
+    shown
 }
 
 /// Runs `config rollback`.
@@ -260,4 +279,30 @@ fn parsed(instance: &Instance, name: &str, text: String) -> Result<Document, Fai
         check::invalid(format!("{name} does not parse"), &[check::of_unreadable(&error)])
             .hint(format!("mend it: {} config edit", instance.command()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, shown: &str) {
+        let harmless = HashSet::from(["local".to_owned(), "/home/ada/.openclaw/workspace".to_owned()]);
+        assert_eq!(masked(line, &harmless), shown);
+    }
+
+    #[test]
+    fn of_a_text_that_does_not_parse_no_secret_is_shown_wherever_it_stands() {
+        check("  mode: \"local\", port: 19001,", "  mode: \"local\", port: 19001,");
+        check("  auth: { token: \"new\" },", "  auth: { token: \"***\" },");
+        check("  \"brand-new\",", "  \"***\",");
+        check("  \"token\": 'new', \"mode\": 'local'", "  \"token\": '***', \"mode\": 'local'");
+        check("  token: \"open", "  token: ***");
+        check("  0123456789abcdef0123\\", "  ***");
+        check(
+            "  workspace: \"/home/ada/.openclaw/workspace\"",
+            "  workspace: \"/home/ada/.openclaw/workspace\"",
+        );
+        check("  : \"new\" token", "  : \"***\" token");
+    }
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use base::clock;
+use fleet::look::{self, Known};
 use fleet::rescue::{self, Deed, Moment};
 
 use super::find;
@@ -30,7 +31,7 @@ pub(super) struct HistoryArgs {
 /// Runs it.
 pub(super) fn run(app: &App, args: &HistoryArgs) -> Result<ExitCode, Failure> {
     let known = find::one_or_ward(app, args.name.as_deref())?;
-    let deeds = rescue::history(&known.instance.state_dir);
+    let deeds = all(app, &known)?;
     if args.json {
         app.printer.json(&deeds);
         return Ok(ExitCode::SUCCESS);
@@ -42,6 +43,18 @@ pub(super) fn run(app: &App, args: &HistoryArgs) -> Result<ExitCode, Failure> {
     let rows = deeds.iter().rev().map(row);
     app.printer.table(&["WHEN", "BY", "DID", "TO", "RESULT", "BEFORE", "AFTER"], rows.collect());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is noted with it, and with those whose notes it could not take.
+fn all(app: &App, known: &Known) -> Result<Vec<Deed>, Failure> {
+    let own = rescue::history(&known.instance.state_dir);
+    let others = look::known(&app.host()?, &app.ambient).into_iter();
+    let others = others.filter(|it| it.instance.state_dir != known.instance.state_dir);
+    let noted = others.flat_map(|it| rescue::history(&it.instance.state_dir));
+    let mut deeds: Vec<Deed> =
+        own.into_iter().chain(noted.filter(|it| it.ward == known.instance.name)).collect();
+    deeds.sort_by_key(|it| it.at);
+    Ok(deeds)
 }
 
 fn row(it: &Deed) -> Vec<String> {

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use fleet::look::Known;
 use fleet::start::{self, Failed, Started, Stopped};
 use profile::{Ambient, Instance};
+use protocol::system::{RestartParams, RestartRequest};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::find::Which;
-use crate::app::App;
+use crate::app::{App, PATIENCE, no_answer};
+use crate::client::Client;
 use crate::failure::{Failure, Kind};
 
 const START: &str = "\
@@ -91,12 +93,32 @@ pub(super) fn restart(app: &App, args: &RestartArgs) -> Result<ExitCode, Failure
     let program = program()?;
     let mut outcomes = Vec::new();
     for it in &known {
+        if let Some(session) = app.ambient.tool_session(&it.instance.name) {
+            let done = ask_itself(&it.instance, session)?;
+            outcomes.push(outcome(it, Ok(done)));
+            continue;
+        }
         let done = may_start(app, &it.instance)
             .and_then(|()| start::stop(&it.instance, false))
             .and_then(|_| start::start(&[&it.instance], &app.ambient, &program).remove(0));
         outcomes.push(outcome(it, done.map(started)));
     }
     finish(app, args.which.json, outcomes)
+}
+
+/// A gateway whose own tool asks for its restart: the tool would end with it, and nobody would start it again. It begins
+/// again by itself once the turn is through, and the conversation is told.
+pub(crate) fn ask_itself(instance: &Instance, session: &str) -> Result<(String, Value), Failure> {
+    let mut client =
+        Client::connect(&instance.state_dir, PATIENCE).map_err(|error| no_answer(instance, &error))?;
+    let params = RestartParams {
+        reason: Some("the agent asked for it".to_owned()),
+        session_key: Some(session.to_owned()),
+        note: None,
+    };
+    let reply = client.call::<RestartRequest>(&params).map_err(|error| no_answer(instance, &error))?;
+    let words = "restarts after this turn; this conversation is told when it is ready again".to_owned();
+    Ok((words, json!({"was": "asked", "status": reply.status, "turns": reply.turns})))
 }
 
 /// Stops one instance on the way to something else.

@@ -51,7 +51,9 @@ fn facts(app: &App, it: &Why) -> Vec<(&'static str, String)> {
     let state = format!("{}{up}", paint(ls::tone(seen.state), seen.state.word()));
     let mut facts = vec![("Instance", paint(Tone::Strong, &seen.name)), ("State", state)];
     facts.extend(seen.findings.iter().map(|it| ("", paint(Tone::Bad, it))));
-    facts.push(("Last end", it.ended.as_ref().map_or_else(|| "none is known".to_owned(), ended)));
+    let often = if it.cut_offs > 1 { format!(", {} times in a row", it.cut_offs) } else { String::new() };
+    let end = it.ended.as_ref().map_or_else(|| "none is known".to_owned(), ended);
+    facts.push(("Last end", format!("{end}{often}")));
     if let Some(refused) = &it.refused {
         facts.push(("Last refusal", ended(refused)));
     }
@@ -62,6 +64,8 @@ fn facts(app: &App, it: &Why) -> Vec<(&'static str, String)> {
     facts.extend(it.config.changes.iter().map(|it| ("", it.to_string())));
     facts.push(("Log", it.log.display().to_string()));
     facts.extend(it.errors.iter().map(|it| ("", it.clone())));
+    let next = it.next.iter().enumerate();
+    facts.extend(next.map(|(at, it)| (if at == 0 { "Next" } else { "" }, it.clone())));
     facts
 }
 

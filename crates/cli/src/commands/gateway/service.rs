@@ -255,6 +255,10 @@ pub(crate) fn steer(app: &App, verb: Verb, args: &SteerArgs) -> Result<ExitCode,
         return elsewhere::steer(app, verb.elsewhere(), args.json, host);
     }
     let instance = app.instance()?;
+    if let Some(session) = app.ambient.tool_session(&instance.name).filter(|_| verb == Verb::Restart) {
+        let (words, _) = process::ask_itself(instance, session)?;
+        return done(app, args.json, ("restart", &words), None);
+    }
     let command = instance.command();
     let Some(Judged { unit, scope, .. }) = own(app)? else {
         return Err(Failure::new(Kind::Failed, "it has no service")

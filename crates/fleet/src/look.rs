@@ -1,6 +1,7 @@
 //! One truthful listing: every instance of this host, by its record, its folder, its lock and its own word.
 
 mod ask;
+mod deep;
 mod strangers;
 
 use std::cell::OnceCell;
@@ -18,6 +19,8 @@ use serde::Serialize;
 use crate::process;
 use crate::service::{self, Service};
 use ask::{Answer, Target};
+
+pub use deep::deep;
 
 /// How an instance is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -59,6 +62,35 @@ pub enum Kind {
     Ours,
     /// A gateway of the original, found on a port.
     Original,
+}
+
+/// How a gateway was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Found {
+    /// The host has a record of it.
+    Registry,
+    /// Its folder is there.
+    Folder,
+    /// It holds the lock of its folder.
+    Lock,
+    /// It listens.
+    Socket,
+    /// A unit starts it.
+    Unit,
+}
+
+impl Found {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Found::Registry => "registry",
+            Found::Folder => "folder",
+            Found::Lock => "lock",
+            Found::Socket => "socket",
+            Found::Unit => "unit",
+        }
+    }
 }
 
 /// One instance as it was seen.
@@ -105,6 +137,9 @@ pub struct Seen {
     pub rescue_for: Option<String>,
     /// What is wrong, for people.
     pub findings: Vec<String>,
+    /// How it was found, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub found_by: Vec<Found>,
     /// Whether the host has a record of it.
     pub recorded: bool,
     /// For what is done with it next.
@@ -315,6 +350,7 @@ fn blank(known: &Known, ambient: &Ambient) -> Seen {
         config_path: instance.config_path.clone(),
         rescue_for,
         findings: Vec::new(),
+        found_by: Vec::new(),
         recorded: record.is_some(),
         instance: instance.clone(),
     }

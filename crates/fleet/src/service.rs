@@ -58,13 +58,17 @@ pub fn of(instance: &Instance, ambient: &Ambient) -> Service {
     let unit = instance.unit();
     let found = folders.into_iter().find(|it| it.join(&unit).is_file());
     found.map_or(Service::None, |folder| {
-        let wanted = ["default.target.wants", "multi-user.target.wants"];
-        // One that its first connection starts is enabled by its socket.
-        let link = |it: &&str| folder.join(it).join(&unit).symlink_metadata().is_ok();
-        let enabled = wanted.iter().any(link)
-            || folder.join("sockets.target.wants").join(socket::name(instance)).symlink_metadata().is_ok();
+        let enabled = is_enabled(&folder, Path::new(&unit));
         Service::Installed { unit: folder.join(&unit), enabled }
     })
+}
+
+/// Whether the unit of this name is started with the machine or the login, by its link in the folder of units.
+pub fn is_enabled(folder: &Path, unit: &Path) -> bool {
+    let wanted = ["default.target.wants", "multi-user.target.wants"];
+    // One that its first connection starts is enabled by its socket.
+    let socket = folder.join("sockets.target.wants").join(unit.with_extension("socket"));
+    wanted.iter().map(|it| folder.join(it).join(unit)).chain([socket]).any(|it| it.symlink_metadata().is_ok())
 }
 
 /// Whose systemd a unit belongs to, by its file.

@@ -1,5 +1,6 @@
 //! Who listens on a TCP port of this machine, where the kernel tells.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -52,6 +53,27 @@ pub fn who(port: u16) -> Option<Listener> {
         .into_iter()
         .find_map(|table| listening(&fs::read_to_string(table).ok()?, port))?;
     Some(of_socket(port, uid, inode))
+}
+
+/// The ports on which each of these processes listens, lowest first; one that may not be looked at has none.
+pub fn ports_of(pids: &[u32]) -> Vec<Vec<u16>> {
+    if pids.is_empty() {
+        return Vec::new();
+    }
+    let mut ports = BTreeMap::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let table = fs::read_to_string(table).unwrap_or_default();
+        ports.extend(table.lines().skip(1).filter_map(socket_of).map(|(port, _, inode)| (inode, port)));
+    }
+    let of = |pid: &u32| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let links = open.filter_map(|it| fs::read_link(it.path()).ok());
+        let inodes =
+            links.filter_map(|it| it.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
+        let found: BTreeSet<u16> = inodes.filter_map(|it: u64| ports.get(&it).copied()).collect();
+        found.into_iter().collect()
+    };
+    pids.iter().map(of).collect()
 }
 
 fn of_socket(port: u16, uid: u32, inode: u64) -> Listener {
@@ -111,6 +133,16 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+
+    #[test]
+    fn tells_the_ports_of_a_process() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let port = listener.local_addr().expect("bound").port();
+        let found = ports_of(&[std::process::id(), u32::MAX]);
+        assert!(found[0].contains(&port) && found[1].is_empty(), "{found:?}");
+        drop(listener);
+        assert!(!ports_of(&[std::process::id()])[0].contains(&port));
+    }
 
     #[test]
     fn names_a_listener_of_ours() {

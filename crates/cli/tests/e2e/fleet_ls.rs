@@ -209,11 +209,11 @@ fn of_two_with_one_messaging_login_the_second_runs_without_it() {
 }
 
 /// A program that is called as the original's gateway is, and listens.
-struct Original(Child);
+pub(crate) struct Original(pub(crate) Child);
 
 impl Original {
     #[track_caller]
-    fn on(port: u16, environment: &[(&str, &str)]) -> Original {
+    pub(crate) fn on(port: u16, environment: &[(&str, &str)]) -> Original {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
         let mut command = Command::new("sleep");
         command.arg0("openclaw-gateway").arg("600").env_clear().envs(environment.iter().copied());

@@ -49,6 +49,7 @@ mod fleet_steps;
 mod fleet_why;
 mod fleet_world;
 mod floods;
+mod gateway_deep;
 mod hello;
 mod http;
 mod http_hooks;

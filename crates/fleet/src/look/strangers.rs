@@ -30,13 +30,13 @@ pub(super) fn add_originals(seen: &mut Vec<Seen>, host: &Host, ambient: &Ambient
 }
 
 /// The original runs on Node and names itself after its work.
-fn is_original(command_line: &str, program: Option<&str>) -> bool {
+pub(super) fn is_original(command_line: &str, program: Option<&str>) -> bool {
     let named = command_line.starts_with("openclaw-gateway") || command_line.starts_with("openclaw ");
     let on_node = program.is_some_and(|it| it.rsplit('/').next().is_some_and(|it| it.starts_with("node")));
     named || (on_node && command_line.contains("openclaw"))
 }
 
-fn add(seen: &mut Vec<Seen>, port: u16, listener: &Listener, host: &Host, ambient: &Ambient) {
+pub(super) fn add(seen: &mut Vec<Seen>, port: u16, listener: &Listener, host: &Host, ambient: &Ambient) {
     let pid = listener.pid.unwrap_or_default();
     let folder = folder_of(pid);
     let here = |it: &&mut Seen| folder.as_ref() == Some(&it.folder) && it.pid.is_none();

@@ -48,7 +48,7 @@ pub(crate) fn run(app: &App, args: &GatewayStatusArgs) -> Result<ExitCode, Failu
     let seen = overview::look(instance, Duration::from_millis(args.timeout));
     let listener = seen.port.and_then(|(port, _)| listener::who(port));
     let unit = unit(app, instance, seen.port.map(|it| it.0));
-    let others = if args.deep { Some(fleet::look::all(&instance.host, &app.ambient)) } else { None };
+    let others = if args.deep { Some(fleet::look::deep(&instance.host, &app.ambient)) } else { None };
     if args.json {
         let mut value = as_json(instance, &seen, listener.as_ref());
         value["service"] = unit;
@@ -124,6 +124,10 @@ fn in_words(unit: &Value) -> String {
 
 /// Every gateway of the host, a line each: whose it is, how it is, and what starts it.
 fn list(app: &App, others: Vec<Seen>) {
+    let findings: Vec<_> = others
+        .iter()
+        .flat_map(|it| it.findings.iter().map(|finding| format!("{}: {finding}", it.name)))
+        .collect();
     let rows = others.into_iter().map(|it| {
         let whose = if it.kind == Kind::Ours { "openclaw" } else { "the original" };
         let number = |it: Option<u64>| it.map_or_else(|| "-".to_owned(), |it| it.to_string());
@@ -134,10 +138,14 @@ fn list(app: &App, others: Vec<Seen>) {
             number(it.port.map(u64::from)),
             number(it.pid.map(u64::from)),
             it.service.to_string(),
+            it.found_by.iter().map(|it| it.word()).collect::<Vec<_>>().join(", "),
         ]
     });
     app.printer.line("");
-    app.printer.table(&["GATEWAY", "OF", "STATE", "PORT", "PID", "SERVICE"], rows.collect());
+    app.printer.table(&["GATEWAY", "OF", "STATE", "PORT", "PID", "SERVICE", "FOUND BY"], rows.collect());
+    for it in findings {
+        app.printer.line(&app.printer.folded(&it));
+    }
 }
 
 fn tell(app: &App, instance: &Instance, seen: &Overview, listener: Option<&Listener>) {

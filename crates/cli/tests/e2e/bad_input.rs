@@ -51,7 +51,6 @@ fn words_that_are_no_command_or_flag() {
         (&["gateway", "run", "--force"], "--force"),
         (&["rescue", "browser", "status"], "rescue"),
         (&["browser", "status"], "browser"),
-        (&["gateway", "install"], "install"),
         (&["agent"], "--message"),
         (&["gateway", "call"], "METHOD"),
         (&["status", "--timeout", "soon"], "soon"),

@@ -77,7 +77,10 @@ fn a_command_sees_nothing_of_the_gateways_secrets() {
     assert!(env.contains("OPENCLAW_TOOL_OF=main"), "{env}");
     let host = format!("OPENCLAW_HOST_DIR={}", scene.sandbox.host().display());
     assert!(env.contains(&host), "a command of ours must meet the same claims: {env}");
-    let env = env.replace("OPENCLAW_TOOL_OF=main", "").replace(&host, "");
+    // By which a restart that the command asks for knows whom to tell.
+    let session = "OPENCLAW_TOOL_SESSION=agent:main:main";
+    assert!(env.contains(session), "{env}");
+    let env = env.replace("OPENCLAW_TOOL_OF=main", "").replace(&host, "").replace(session, "");
     for secret in ["secret-", "OPENCLAW_", "API_KEY", TOKEN, KEY] {
         assert!(!env.contains(secret), "{secret} is in {env}");
     }

@@ -13,6 +13,7 @@ mod fleet;
 mod measures;
 mod model;
 mod plane;
+mod services;
 mod soak;
 mod subject;
 
@@ -25,10 +26,11 @@ use crate::subject::Subject;
 const HELP: &str = "\
 Figures of the release binary, whole processes only.
 
-Usage: cargo run --release -p openclaw-benches -- [--fleet | --plane | --soak SECONDS] [--with-original] [--binary PATH] [--quick]
+Usage: cargo run --release -p openclaw-benches -- [--fleet | --plane | --services | --soak SECONDS] [--with-original] [--binary PATH] [--quick]
 
   --fleet           the figures of many instances on one host instead
   --plane           the figures of the control plane under load instead
+  --services        the figures of gateways under a real systemd instead; needs root
   --soak SECONDS    one gateway whose config changes every second instead
   --with-original   measure the original beside it: npm `openclaw` on npm `node`, installed into target/original
                     when it is missing (about 1 GB)
@@ -42,6 +44,7 @@ fn main() -> Result<()> {
     let mut quick = false;
     let mut only_fleet = false;
     let mut only_plane = false;
+    let mut only_services = false;
     let mut soak = None;
     let mut binary = None;
     let mut arguments = std::env::args().skip(1);
@@ -56,6 +59,7 @@ fn main() -> Result<()> {
             }
             "--fleet" => only_fleet = true,
             "--plane" => only_plane = true,
+            "--services" => only_services = true,
             "--help" | "-h" => {
                 println!("{HELP}");
                 return Ok(());
@@ -73,6 +77,10 @@ fn main() -> Result<()> {
     if let Some(time) = soak {
         let pause = std::time::Duration::from_secs(u64::from(!quick));
         measures::print(&soak::run(&binary, time, pause)?, None);
+        return Ok(());
+    }
+    if only_services {
+        measures::print(&services::all(&binary, quick)?, None);
         return Ok(());
     }
     if only_fleet {

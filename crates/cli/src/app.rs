@@ -48,6 +48,13 @@ impl App {
         Self { ward, ..self }
     }
 
+    /// The same surroundings, about this instance.
+    pub(crate) fn about(&self, instance: Instance) -> Self {
+        let app =
+            Self::new(self.ambient.clone(), self.selection.clone(), self.log_level.clone(), self.printer);
+        Self { instance: OnceCell::from(instance), ..app }
+    }
+
     /// The instance that `--for` names.
     pub(crate) fn ward(&self) -> Option<&str> {
         self.ward.as_deref()
@@ -91,10 +98,15 @@ impl App {
             )
             .hint("select the rescue with --profile"));
         }
-        let owner = std::fs::metadata(&ward.state_dir).map(|it| it.uid());
-        if owner.is_ok_and(|it| it != rustix::process::geteuid().as_raw()) {
-            return Err(Failure::new(Kind::Usage, format!("{name} belongs to another user"))
-                .hint("act as the user who runs it"));
+        // A folder that is gone is nobody's: it may be what there is to be put back.
+        let strange = match std::fs::metadata(&ward.state_dir).map(|it| it.uid()) {
+            Ok(owner) if owner == rustix::process::geteuid().as_raw() => None,
+            Ok(_) => Some(format!("{name} belongs to another user")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => Some(format!("nobody can tell whose {name} is: {error}")),
+        };
+        if let Some(words) = strange {
+            return Err(Failure::new(Kind::Usage, words).hint("act as the user who runs it"));
         }
         Ok(ward)
     }

@@ -94,6 +94,14 @@ pub enum NotBegun {
         /// By whom: the instance and the process.
         who: Option<String>,
     },
+    /// Nobody can be kept from it meanwhile.
+    #[error("{ward} can be locked neither in its folder nor on this host")]
+    NotLocked {
+        /// Whom.
+        ward: String,
+        /// Why not.
+        source: FileError,
+    },
     /// It can be noted nowhere.
     #[error("the deed can be noted neither with {ward} nor with {by}")]
     NotNoted {
@@ -117,7 +125,7 @@ pub struct Underway {
     history: PathBuf,
     /// Whether that is with the rescuer, since the ward's folder takes nothing.
     pub is_elsewhere: bool,
-    _lock: Option<File>,
+    _locks: Vec<File>,
 }
 
 /// Begins a deed. `action` says which, without values.
@@ -125,7 +133,7 @@ pub struct Underway {
 /// # Errors
 /// When another rescuer is at work, or nothing can be written anywhere: nothing is to be done then.
 pub fn begin(ward: &Instance, by: &Instance, action: &str) -> Result<Underway, NotBegun> {
-    let lock = lock(ward, by)?;
+    let locks = locks(ward, by)?;
     let deed = Deed {
         id: random::hex::<8>(),
         at: clock::now_ms(),
@@ -151,7 +159,7 @@ pub fn begin(ward: &Instance, by: &Instance, action: &str) -> Result<Underway, N
             (other, true)
         }
     };
-    Ok(Underway { deed, past, ward: ward.clone(), history, is_elsewhere, _lock: lock })
+    Ok(Underway { deed, past, ward: ward.clone(), history, is_elsewhere, _locks: locks })
 }
 
 impl Underway {
@@ -221,30 +229,49 @@ fn note(path: &Path, line: &Line) -> Result<(), FileError> {
         file::put_aside(path, KEPT)?;
     }
     let failed = |source| FileError { what: "write", path: path.to_path_buf(), source };
+    let is_new = !path.exists();
     let mut history = file::append(path)?;
     let mut text = serde_json::to_string(line).expect("texts and numbers always write");
     // Behind a line that a kill has torn a new one begins.
     if history.seek(SeekFrom::End(0)).map_err(failed)? > 0 {
         text.insert(0, '\n');
     }
-    history.write_all(text.as_bytes()).and_then(|()| history.sync_data()).map_err(failed)
+    history.write_all(text.as_bytes()).and_then(|()| history.sync_data()).map_err(failed)?;
+    if is_new { file::sync_folder_of(path) } else { Ok(()) }
 }
 
-/// `None` where the folder takes no lock: that is what there is to be repaired.
-fn lock(ward: &Instance, by: &Instance) -> Result<Option<File>, NotBegun> {
-    let path = ward.state_dir.join(LOCK);
-    match locks::wait(&path, PATIENCE) {
+/// The lock of the host, and that of the ward's folder for those who have another host folder. A folder that takes none
+/// may be what there is to be repaired: one of the two is enough.
+fn locks(ward: &Instance, by: &Instance) -> Result<Vec<File>, NotBegun> {
+    let of_host = ward.host.rescue_lock(&ward.state_dir);
+    let _ = of_host.parent().map(file::private_folder);
+    let mut held = Vec::new();
+    let mut refused = None;
+    for path in [of_host, ward.state_dir.join(LOCK)] {
+        match lock(&path, ward, by)? {
+            Ok(it) => held.push(it),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match refused.filter(|_| held.is_empty()) {
+        Some(source) => Err(NotBegun::NotLocked { ward: ward.name.clone(), source }),
+        None => Ok(held),
+    }
+}
+
+fn lock(path: &Path, ward: &Instance, by: &Instance) -> Result<Result<File, FileError>, NotBegun> {
+    match locks::wait(path, PATIENCE) {
         Ok(Some(mut lock)) => {
             // For whoever finds it taken; nothing depends on it.
             let words = format!("{} (pid {})", by.name, std::process::id());
             let _ = lock.set_len(0).and_then(|()| lock.write_all(words.as_bytes()));
-            Ok(Some(lock))
+            Ok(Ok(lock))
         }
         Ok(None) => {
-            let who = fs::read_to_string(&path).ok().filter(|it| !it.is_empty());
+            let who = fs::read_to_string(path).ok().filter(|it| !it.is_empty());
             Err(NotBegun::Busy { ward: ward.name.clone(), who: who.map(|it| base::text::line(&it, 80)) })
         }
-        Err(_) => Ok(None),
+        Err(error) => Ok(Err(error)),
     }
 }
 
@@ -308,6 +335,22 @@ mod tests {
         assert_eq!(history(&ward.state_dir).len(), 1);
         drop(first);
         let _ = begin(&ward, &by, "three").expect("free again");
+    }
+
+    #[test]
+    fn a_ward_whose_folder_takes_no_lock_is_still_one_rescuers_alone() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (ward, by) = (instance(home.path(), "main"), instance(home.path(), "rescue"));
+        // A folder in the place of the file is refused to every user.
+        file::private_folder(&ward.state_dir.join(LOCK)).expect("made");
+        let _first = begin(&ward, &by, "one").expect("begun");
+        let other = instance(home.path(), "other");
+        assert!(matches!(begin(&ward, &other, "two"), Err(NotBegun::Busy { .. })));
+        file::private_folder(&ward.host.rescue_lock(&other.state_dir)).expect("made");
+        file::private_folder(&other.state_dir.join(LOCK)).expect("made");
+        let refused = begin(&other, &by, "three").expect_err("nothing can be locked");
+        assert_eq!(refused.to_string(), "other can be locked neither in its folder nor on this host");
+        assert_eq!(history(&other.state_dir), []);
     }
 
     #[test]

@@ -34,16 +34,34 @@ pub(crate) fn request(
         "status": "ok",
         "ts": clock::now_ms(),
         "message": params.note,
-        "stats": {"mode": "gateway.restart", "reason": params.reason, "id": random::hex::<8>()},
+        "stats": {"mode": "gateway.restart", "reason": params.reason},
     });
     if let Some(key) = key {
         payload["sessionKey"] = json!(key.as_str());
     }
-    let sentinel = json!({"version": 1, "payload": payload});
-    file::replace(&path(gateway), sentinel.to_string().as_bytes())?;
+    let sentinel = keep(gateway, payload)?;
     info!(turns = gateway.runs.count(), "a restart was asked for");
     gateway.reload.ask_restart();
     Ok(sentinel)
+}
+
+/// Keeps what is to be told after the next start: the `payload` of the answers that announce a restart. Returns what is
+/// kept.
+///
+/// # Errors
+/// When it cannot be kept.
+pub(crate) fn keep(gateway: &Gateway, mut payload: Value) -> Result<Value, FileError> {
+    payload["stats"]["id"] = json!(random::hex::<8>());
+    let sentinel = json!({"version": 1, "payload": payload});
+    file::replace(&path(gateway), sentinel.to_string().as_bytes())?;
+    Ok(sentinel)
+}
+
+/// There is no restart after all.
+pub(crate) fn forget(gateway: &Gateway) {
+    if let Err(error) = file::remove(&path(gateway)) {
+        warn!("{}", base::text::chain(&error));
+    }
 }
 
 /// Tells what the restart before this start left to be told.
@@ -92,10 +110,9 @@ async fn deliver(gateway: &Gateway, payload: &Value) -> Result<(), StoreError> {
 
 fn words(gateway: &Gateway, payload: &Value) -> String {
     let name = &gateway.instance.name;
-    let mut text = format!(
-        "The gateway of {name} was restarted, as was asked for, and is ready (PID {}).",
-        std::process::id()
-    );
+    let why = if payload["kind"] == "restart" { "as was asked for" } else { "for a change of its config" };
+    let mut text =
+        format!("The gateway of {name} was restarted, {why}, and is ready (PID {}).", std::process::id());
     for (what, said) in [("Reason", &payload["stats"]["reason"]), ("Note", &payload["message"])] {
         if let Some(said) = said.as_str().filter(|it| !it.trim().is_empty()) {
             text.push_str(&format!("\n{what}: {said}"));

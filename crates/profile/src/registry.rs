@@ -172,9 +172,18 @@ impl Host {
         self.instances().join(key(state_dir))
     }
 
+    /// The lock of whoever looks after the instance with this state folder, where that folder itself may take none.
+    pub fn rescue_lock(&self, state_dir: &Path) -> PathBuf {
+        self.rescues().join(key(state_dir)).with_extension("lock")
+    }
+
+    fn rescues(&self) -> PathBuf {
+        self.0.join("rescue")
+    }
+
     /// Every folder that the host's own files are in.
-    pub fn folders(&self) -> [PathBuf; 4] {
-        [self.0.clone(), self.instances(), self.refusals(), self.snapshots()]
+    pub fn folders(&self) -> [PathBuf; 5] {
+        [self.0.clone(), self.instances(), self.refusals(), self.snapshots(), self.rescues()]
     }
 
     /// All records, by name. One that cannot be read is left out.

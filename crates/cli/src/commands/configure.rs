@@ -32,6 +32,7 @@ pub(crate) struct ConfigureArgs {
 pub(crate) fn run(app: &App, args: &ConfigureArgs) -> Result<ExitCode, Failure> {
     let instance = app.instance()?;
     let only = args.section.iter().map(|it| section(it)).collect::<Result<Vec<_>, _>>()?;
+    args.answers.check(app)?;
     let setting = Setting {
         instance: instance.clone(),
         is_open: false,
@@ -40,6 +41,7 @@ pub(crate) fn run(app: &App, args: &ConfigureArgs) -> Result<ExitCode, Failure> 
         found: look(app)?,
         only: Some(only),
         live: !args.answers.skip_health,
+        installs: true,
     };
     let wizard = Wizard::new(setting).map_err(|error| cannot_begin(app, &error))?;
     walk(app, wizard, Asker::of(app, &args.answers), &args.answers)

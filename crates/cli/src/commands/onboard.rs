@@ -85,6 +85,7 @@ pub(crate) fn run(app: &App, args: &OnboardArgs) -> Result<ExitCode, Failure> {
     let flow = args.flow.as_deref().map(|it| if it == "manual" { "advanced" } else { it });
     given.extend(flow.map(|it| ("flow".to_owned(), json!(it))));
     given.extend(args.accept_risk.then(|| ("risk".to_owned(), json!(true))));
+    args.answers.check(app)?;
     let found = look(app)?;
     let setting = Setting {
         instance: instance.clone(),
@@ -94,6 +95,7 @@ pub(crate) fn run(app: &App, args: &OnboardArgs) -> Result<ExitCode, Failure> {
         given,
         only: None,
         live: !args.answers.skip_health,
+        installs: true,
     };
     let wizard = Wizard::new(setting).map_err(|error| cannot_begin(app, &error))?;
     walk(app, wizard, Asker::of(app, &args.answers), &args.answers)

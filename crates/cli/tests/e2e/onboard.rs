@@ -342,9 +342,9 @@ fn a_key_may_stay_where_it_is() {
     let sandbox =
         with_model(&model).env("OPENAI_API_KEY", "sk-right").env("GATE", "token-of-the-environment");
     let args = ["--profile", "a", "onboard", "--non-interactive", "--accept-risk", "--gateway-port", &port];
-    let by_name = ["--gateway-token-ref-env", "GATE", "--install-daemon", "--node-manager", "pnpm"];
+    let by_name = ["--gateway-token-ref-env", "GATE", "--skip-skills", "--node-manager", "pnpm"];
     let output = sandbox.run(&[&args[..], &by_name].concat()).success();
-    for flag in ["--install-daemon", "--node-manager"] {
+    for flag in ["--skip-skills", "--node-manager"] {
         let words = format!("{flag} has no effect here");
         assert_eq!(output.stderr.matches(&words).count(), 1, "{output}");
     }

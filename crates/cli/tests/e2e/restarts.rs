@@ -67,6 +67,41 @@ fn an_agent_may_have_its_own_gateway_restarted_and_is_told_when_it_is() {
 }
 
 #[test]
+fn a_change_of_the_config_that_needs_a_restart_is_told_to_whom_it_was_made_for() {
+    let scene = Scene::new();
+    drop(hello(&scene));
+    let (before, _) = boot(&scene).expect("it answers");
+    let apply = |patch: &Value| {
+        let mut person = scene.person();
+        let hash = person.wire.request("config.get", json!({})).expect("readable")["hash"].clone();
+        let params = json!({
+            "raw": patch.to_string(), "baseHash": hash, "sessionKey": "main", "note": "on behalf of the conversation",
+        });
+        person.wire.request("config.patch", params).expect("written")
+    };
+    // What is taken over under way has nothing to tell afterwards.
+    let sentinel = scene.state().join("restart-sentinel.json");
+    let answer = apply(&json!({"logging": {"level": "debug"}}));
+    assert_eq!((&answer["sentinel"]["persisted"], sentinel.exists()), (&json!(false), false), "{answer:#}");
+    let answer = apply(&json!({"gateway": {"bind": "lan"}}));
+    assert_eq!(answer["sentinel"]["persisted"], true, "{answer:#}");
+    let deadline = Instant::now() + LIMIT;
+    while boot(&scene).is_none_or(|(since, _)| since == before) {
+        assert!(Instant::now() < deadline, "it did not begin again");
+    }
+    while sentinel.exists() {
+        assert!(Instant::now() < deadline, "the conversation was not told");
+    }
+    let told = scene.person().history("main");
+    let notice = "was restarted, for a change of its config";
+    assert_eq!(
+        told.iter().filter(|it| it.contains(notice) && it.contains("on behalf of")).count(),
+        1,
+        "{told:?}"
+    );
+}
+
+#[test]
 fn however_the_process_ends_in_between_it_is_told_once() {
     let mut scene = Scene::new();
     drop(hello(&scene));

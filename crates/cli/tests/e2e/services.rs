@@ -230,6 +230,45 @@ fn services_that_were_changed_or_are_of_others_are_told_and_left_alone() {
 }
 
 #[test]
+fn services_are_installed_by_the_set_up_where_that_is_wanted() {
+    let machine = Machine::boot();
+    let flags = |name: &str, port: usize, more: &str| {
+        format!(
+            "openclaw --profile {name} onboard --non-interactive --accept-risk --auth-choice skip \
+             --gateway-port {port} --skip-health --json {more}"
+        )
+    };
+    let said = machine.user(&flags("asked", 21000, "--install-daemon")).success().json();
+    assert_eq!(said["installDaemon"], true, "{said:#}");
+    assert!(
+        said["unit"].as_str().is_some_and(|it| it.ends_with("/openclaw-gateway-asked.service")),
+        "{said:#}"
+    );
+    machine.check(&["asked"], 1);
+    // Nobody is asked, and nobody asked for it.
+    let said = machine.user(&flags("plain", 21020, "")).success().json();
+    assert_eq!((&said["installDaemon"], &said["unit"]), (&json!(false), &json!(null)), "{said:#}");
+    machine.check(&["asked"], 1);
+    // A person who is asked says no, and another yes.
+    let walk = |service: &str| {
+        format!("printf '%s\\n' {service} y | openclaw --profile plain configure --section daemon")
+    };
+    let told = machine.user(&walk("n")).success();
+    assert!(told.stderr.contains("Install it as a service: n"), "{told}");
+    machine.check(&["asked"], 1);
+    let told = machine.user(&walk("y")).success();
+    assert!(told.stdout.contains("openclaw-gateway-plain.service"), "{told}");
+    machine.check(&["asked", "plain"], 2);
+    // With one that stands, nothing is left to ask.
+    let told = machine.user(&walk("y")).success();
+    assert!(!told.stderr.contains("as a service"), "{told}");
+    let _ = machine.root("loginctl disable-linger tester").success();
+    let refused = machine.user(&flags("late", 21040, "--install-daemon")).code(1);
+    assert!(refused.stderr.contains("enable-linger tester"), "{refused}");
+    let _ = machine.user("test ! -e ~/.openclaw-late").success();
+}
+
+#[test]
 fn services_that_fail_come_to_rest() {
     let machine = Machine::boot();
     install(&machine, "a", 21000);

@@ -100,7 +100,8 @@ async fn begin(
     given.extend(workspace.map(|it| ("workspace".to_owned(), json!(it))));
     given.extend(flow.map(|it| ("flow".to_owned(), json!(it))));
     let (instance, ambient) = (gateway.instance.clone(), gateway.ambient.clone());
-    let setting = Setting { instance, is_open: false, ambient, found, given, only: None, live: true };
+    let setting =
+        Setting { instance, is_open: false, ambient, found, given, only: None, live: true, installs: false };
     Wizard::new(setting).map_err(|error| Refusal::unavailable(base::text::chain(&error)))
 }
 

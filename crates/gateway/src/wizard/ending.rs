@@ -19,18 +19,29 @@ pub(super) const ROWS: &[Row] = &[
 
 fn service(scene: &Scene) -> Shown {
     let command = scene.instance.command();
-    let mut lines = vec![
-        format!("Start it with: {command} gateway"),
-        format!("In the background: openclaw fleet start {}", scene.instance.name),
-        "This version does not install a service yet; after a restart of the machine it is started by hand."
-            .to_owned(),
-    ];
-    if scene.found.services {
-        let unit = scene.instance.unit();
-        lines
-            .push(format!("A unit of your own for systemd would be called {unit}, with this command in it."));
+    let standing = fleet::service::of(&scene.instance, &scene.ambient);
+    if let Some(unit) = standing.unit() {
+        return Shown::new(Kind::Note, "What runs the gateway")
+            .explained([format!("It has a service: {}", scene.ambient.short(unit))]);
     }
-    Shown::new(Kind::Note, "What runs the gateway").explained(lines)
+    if !(scene.installs && scene.found.services) {
+        return Shown::new(Kind::Note, "What runs the gateway").explained([
+            format!("Start it with: {command} gateway"),
+            format!("In the background: openclaw fleet start {}", scene.instance.name),
+            format!("With the machine, and again when it fails: {command} gateway install"),
+        ]);
+    }
+    let mut lines = vec!["A service starts it with the machine, and again when it fails.".to_owned()];
+    if !scene.found.linger {
+        lines.push(
+            "Yours end when you log out; for more, run once: sudo loginctl enable-linger \"$USER\""
+                .to_owned(),
+        );
+    }
+    Shown::new(Kind::Confirm, "Install it as a service?")
+        .explained(lines)
+        .default(true)
+        .flag("--install-daemon or --no-install-daemon")
 }
 
 fn summary(scene: &Scene) -> Shown {

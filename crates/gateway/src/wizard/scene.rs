@@ -32,6 +32,8 @@ pub struct Setting {
     pub only: Option<Vec<Section>>,
     /// Whether models are tried out.
     pub live: bool,
+    /// Whether whoever walks can have a service installed at the end: a program of the user's, not the gateway itself.
+    pub installs: bool,
 }
 
 /// Why there is nothing to walk through.
@@ -67,6 +69,7 @@ pub(super) struct Scene {
     pub(super) is_open: bool,
     pub(super) only: Option<Vec<Section>>,
     pub(super) live: bool,
+    pub(super) installs: bool,
     /// The secret of an instance that has none yet.
     pub(super) token: String,
     given: Given,
@@ -79,7 +82,7 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new(setting: Setting) -> Result<Self, BadStart> {
-        let Setting { instance, is_open, ambient, found, given, only, live } = setting;
+        let Setting { instance, is_open, ambient, found, given, only, live, installs } = setting;
         let mut scene = Self {
             first: instance.clone(),
             surroundings: ambient.clone(),
@@ -91,6 +94,7 @@ impl Scene {
             is_open,
             only,
             live,
+            installs,
             token: random::hex::<24>(),
             given,
             answers: BTreeMap::new(),

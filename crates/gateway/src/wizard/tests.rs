@@ -28,7 +28,16 @@ impl Home {
         let instance = Instance::resolve(&ambient, &selection).expect("resolves");
         let given = given.as_object().expect("an object").clone().into_iter().collect();
         let found = Found::default();
-        Setting { instance, is_open: profile.is_none(), ambient, found, given, only: None, live: false }
+        Setting {
+            instance,
+            is_open: profile.is_none(),
+            ambient,
+            found,
+            given,
+            only: None,
+            live: false,
+            installs: true,
+        }
     }
 
     fn walk(&self, profile: Option<&str>, given: Value) -> Wizard {

@@ -1,5 +1,6 @@
 //! `gateway install`, `uninstall`, `start`, `stop`, `restart` where systemd is not what starts programs.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use base::file;
@@ -27,6 +28,13 @@ pub(super) fn install(app: &App, args: &InstallArgs, host: Host) -> Result<ExitC
         }
         return Ok(ExitCode::SUCCESS);
     }
+    put(app, args, host)?;
+    done(app, args.json, host, ("install", "installed"))
+}
+
+/// Installs it, and gives the file that has it started.
+pub(super) fn put(app: &App, args: &InstallArgs, host: Host) -> Result<PathBuf, Failure> {
+    let draft = draft(app, host)?;
     check(&draft, args.force)?;
     check_config(app)?;
     let write = |path: &std::path::Path, bytes: &[u8]| {
@@ -41,7 +49,7 @@ pub(super) fn install(app: &App, args: &InstallArgs, host: Host) -> Result<ExitC
     if let Some((path, _)) = &draft.beside {
         file::remove(path).map_err(|it| Failure::from_error(Kind::Failed, &it))?;
     }
-    done(app, args.json, host, ("install", "installed"))
+    Ok(draft.file)
 }
 
 /// Runs the others.

@@ -115,43 +115,97 @@ impl Verb {
     }
 }
 
+impl InstallArgs {
+    /// A service of the user's own, as it is usual.
+    pub(crate) fn usual(without_linger: bool) -> Self {
+        Self {
+            dry_run: false,
+            force: false,
+            no_start: false,
+            socket: false,
+            without_linger,
+            system: false,
+            user: None,
+            json: false,
+        }
+    }
+
+    fn scope(&self) -> Scope {
+        if self.system { Scope::System } else { Scope::User }
+    }
+}
+
 /// Runs `install`.
 pub(crate) fn install(app: &App, args: &InstallArgs) -> Result<ExitCode, Failure> {
     if let Some(host) = Host::HERE {
         return elsewhere::install(app, args, host);
     }
+    let plan = plan(app, args)?;
+    if args.dry_run {
+        show(app, args.json, &plan);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let result = carry_out(app, args, &plan)?;
+    done(app, args.json, ("install", result), Some(&plan.unit))
+}
+
+/// Has the instance started by a service, and says nothing of it. Gives the file that has it done.
+pub(crate) fn install_quietly(app: &App, args: &InstallArgs) -> Result<PathBuf, Failure> {
+    if let Some(host) = Host::HERE {
+        return elsewhere::put(app, args, host);
+    }
+    let plan = plan(app, args)?;
+    carry_out(app, args, &plan)?;
+    Ok(plan.unit)
+}
+
+/// Whether a service of the user's own could be installed: asked before anything is written.
+pub(crate) fn check_able(app: &App) -> Result<(), Failure> {
+    if Host::HERE.is_some() {
+        return Ok(());
+    }
     let instance = app.instance()?;
-    let scope = if args.system { Scope::System } else { Scope::User };
+    systemd::check(Scope::User, &app.ambient, false).map_err(|it| trouble(instance, &it))
+}
+
+fn plan(app: &App, args: &InstallArgs) -> Result<Plan, Failure> {
+    let instance = app.instance()?;
+    let scope = args.scope();
     let failed = |it: Trouble| trouble(instance, &it);
     let wanted = systemd::wanted(instance, &app.ambient, args.user.clone()).map_err(failed)?;
     let folder =
         systemd::folder(scope, &app.ambient).ok_or_else(|| Failure::new(Kind::Usage, "HOME is not set"))?;
     let unit = folder.join(instance.unit());
     let there = fs::read_to_string(&unit).ok();
-    let standing = wanted.compare(there.as_deref());
     let socket = socket::wanted(instance, &unit, args.socket)?;
-    let able = systemd::check(scope, &app.ambient, args.without_linger);
-    if args.dry_run {
-        show(app, args.json, &Plan { unit, wanted, socket, there, trouble: able.err() });
-        return Ok(ExitCode::SUCCESS);
+    let trouble = systemd::check(scope, &app.ambient, args.without_linger).err();
+    Ok(Plan { folder, unit, wanted, socket, there, trouble })
+}
+
+fn carry_out(app: &App, args: &InstallArgs, plan: &Plan) -> Result<&'static str, Failure> {
+    let Plan { folder, unit, wanted, socket, there, .. } = plan;
+    let (instance, scope) = (app.instance()?, args.scope());
+    if let Some(it) = &plan.trouble {
+        return Err(trouble(instance, it));
     }
-    able.map_err(failed)?;
-    may_replace(instance, standing, &unit, args.force)?;
-    if let Some(it) = &socket {
+    let standing = wanted.compare(there.as_deref());
+    may_replace(instance, standing, unit, args.force)?;
+    if let Some(it) = socket {
         it.may_replace(instance, args.force)?;
     }
-    check_other_scope(app, instance, &unit)?;
+    check_other_scope(app, instance, unit)?;
     check_config(app)?;
     check_runs(app, scope, args.no_start)?;
-    let folder = file::private_folder(&folder);
+    let folder = file::private_folder(folder);
     folder.map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     if standing != Standing::Same {
-        write(scope, &unit, &wanted.text())?;
+        write(scope, unit, &wanted.text())?;
     }
-    if let Some(it) = &socket {
+    if let Some(it) = socket {
         write(scope, &it.file, &it.text)?;
     }
-    let tell = |words: &[&str]| systemd::tell(scope, &app.ambient, words).map_err(failed);
+    let tell =
+        |words: &[&str]| systemd::tell(scope, &app.ambient, words).map_err(|it| trouble(instance, &it));
     tell(&["daemon-reload"])?;
     // By its socket it is started by whoever comes first, and not with the machine.
     let begins = if socket.is_some() { service::socket::name(instance) } else { instance.unit() };
@@ -160,8 +214,7 @@ pub(crate) fn install(app: &App, args: &InstallArgs) -> Result<ExitCode, Failure
         // Ready by its own word: the unit is of the type that waits for it.
         tell(&["start", &begins])?;
     }
-    let result = if standing == Standing::Same { "already-installed" } else { "installed" };
-    done(app, args.json, ("install", result), Some(&unit))
+    Ok(if standing == Standing::Same { "already-installed" } else { "installed" })
 }
 
 /// Writes a unit. One of the machine is for everybody to read, as systemd's own are: nothing in it is secret.
@@ -350,6 +403,7 @@ fn word(verb: Verb) -> &'static str {
 
 /// What an install would do.
 struct Plan {
+    folder: PathBuf,
     unit: PathBuf,
     wanted: Wanted,
     socket: Option<Socket>,

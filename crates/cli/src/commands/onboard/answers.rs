@@ -7,6 +7,8 @@ use profile::{Ambient, Document};
 use serde_json::{Map, Value, json};
 
 use super::provider_keys::Keys;
+use crate::app::App;
+use crate::commands::gateway::service::check_able;
 use crate::failure::{Failure, Kind};
 
 /// A flag for each answer.
@@ -71,6 +73,14 @@ pub(crate) struct Answers {
     #[arg(long)]
     pub(crate) skip_health: bool,
 
+    /// Have the gateway started with the machine: a service
+    #[arg(long, overrides_with = "no_install_daemon")]
+    pub(super) install_daemon: bool,
+
+    /// Install no service
+    #[arg(long, alias = "skip-daemon", overrides_with = "install_daemon")]
+    no_install_daemon: bool,
+
     #[command(flatten)]
     ignored: Ignored,
 
@@ -82,10 +92,6 @@ pub(crate) struct Answers {
 /// Flags of the original that mean nothing here.
 #[derive(Debug, Default, clap::Args)]
 struct Ignored {
-    #[arg(long, hide = true, overrides_with = "no_install_daemon")]
-    install_daemon: bool,
-    #[arg(long, hide = true, alias = "skip-daemon")]
-    no_install_daemon: bool,
     #[arg(long, hide = true, value_name = "RUNTIME")]
     daemon_runtime: Option<String>,
     #[arg(long, hide = true)]
@@ -158,8 +164,11 @@ impl Answers {
                 given.entry("access.mode".to_owned()).or_insert(json!(mode));
             }
         }
-        if self.ignored.no_install_daemon {
-            given.insert("service".to_owned(), json!(false));
+        // Where nobody is asked, nothing is started that nobody asked for.
+        if self.install_daemon || self.no_install_daemon {
+            given.insert("service".to_owned(), json!(self.install_daemon));
+        } else if self.non_interactive {
+            given.entry("service".to_owned()).or_insert(json!(false));
         }
         if self.ignored.skip_channels {
             given.insert("channels".to_owned(), json!([]));
@@ -167,12 +176,16 @@ impl Answers {
         Ok(given)
     }
 
+    /// Whether what is asked for beside the config can be done; found out before anything is written.
+    pub(crate) fn check(&self, app: &App) -> Result<(), Failure> {
+        if self.install_daemon { check_able(app) } else { Ok(()) }
+    }
+
     /// The flags that were given and do nothing here.
     pub(super) fn without_effect(&self) -> Vec<&'static str> {
         let Ignored { daemon_runtime, skip_skills, skip_ui, skip_search, skip_hooks, .. } = &self.ignored;
         let it = &self.ignored;
         let all = [
-            ("--install-daemon", it.install_daemon),
             ("--daemon-runtime", daemon_runtime.is_some()),
             ("--skip-skills", *skip_skills),
             ("--skip-ui", *skip_ui),

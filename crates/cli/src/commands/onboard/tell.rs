@@ -1,5 +1,7 @@
 //! What a walk came to, for people and for programs.
 
+use std::path::Path;
+
 use gateway::wizard::{BadStart, NotWritten, Outcome, Wizard};
 use profile::Plan;
 use serde_json::{Value, json};
@@ -11,7 +13,7 @@ use crate::failure::{Failure, Kind, unreadable};
 use crate::printer::Tone;
 
 /// What was done, and what to try.
-pub(super) fn to_people(app: &App, outcome: &Outcome) {
+pub(super) fn to_people(app: &App, outcome: &Outcome, service: Option<&Path>) {
     let printer = app.printer;
     let instance = &outcome.instance;
     if let Some(words) = &outcome.close {
@@ -39,6 +41,7 @@ pub(super) fn to_people(app: &App, outcome: &Outcome) {
             format!("by {}; it stands in the config as gateway.auth.{}", outcome.access, outcome.access),
         ),
     ];
+    facts.extend(service.map(|it| ("Service", app.ambient.short(it))));
     facts.extend(outcome.snapshot.as_ref().map(|it| ("Snapshot", app.ambient.short(it))));
     printer.line("");
     // Beside each other, names and values would be torn apart on a narrow terminal.
@@ -49,7 +52,9 @@ pub(super) fn to_people(app: &App, outcome: &Outcome) {
     }
     let command = instance.command();
     printer.line("\nWhat to try now:");
-    if is_running(outcome) {
+    if service.is_some() {
+        printer.line(&format!("  {command} gateway status"));
+    } else if is_running(outcome) {
         printer.line(&format!("  openclaw fleet restart {}", instance.name));
     } else {
         printer.line(&format!("  {command} gateway"));
@@ -64,7 +69,12 @@ fn is_running(outcome: &Outcome) -> bool {
 }
 
 /// The result for programs: the original's keys, and what it does not have.
-pub(super) fn as_json(app: &App, wizard: &Wizard, outcome: &Outcome, answers: &Answers) {
+pub(super) fn as_json(
+    app: &App,
+    wizard: &Wizard,
+    outcome: &Outcome,
+    (service, answers): (Option<&Path>, &Answers),
+) {
     let Outcome { instance, plan, workspace, .. } = outcome;
     let Plan { base, control, canvas, cdp } = plan;
     let auth_choice = wizard.answered("model.provider").unwrap_or(Value::Null);
@@ -75,7 +85,8 @@ pub(super) fn as_json(app: &App, wizard: &Wizard, outcome: &Outcome, answers: &A
         "workspace": workspace,
         "authChoice": auth_choice,
         "gateway": {"port": base, "bind": "loopback", "authMode": outcome.access, "tailscaleMode": "off"},
-        "installDaemon": false,
+        "installDaemon": service.is_some(),
+        "unit": service,
         "skipSkills": true,
         "skipHealth": answers.skip_health,
         "configPath": instance.config_path,

@@ -1,6 +1,7 @@
 //! The walk itself, whoever answers: a person at a terminal, lines of a pipe, or nobody.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Answers, Reply, keys, screen, shown, tell};
 use crate::app::App;
+use crate::commands::gateway::service::{InstallArgs, install_quietly};
 use crate::failure::{Failure, Kind as FailureKind};
 use crate::printer::{Printer, Tone, fold};
 use crate::{progress, prompt};
@@ -101,12 +103,32 @@ pub(crate) fn walk(
         outcome
     };
     let outcome = outcome.map_err(|error| tell::not_written(&error).of(Some(&wizard.instance().name)))?;
+    let service = service(app, &wizard, answers)?;
     if answers.json {
-        tell::as_json(app, &wizard, &outcome, answers);
+        tell::as_json(app, &wizard, &outcome, (service.as_deref(), answers));
     } else {
-        tell::to_people(app, &outcome);
+        tell::to_people(app, &outcome, service.as_deref());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Installs the service that was asked for. What was written stays, whatever becomes of it.
+fn service(app: &App, wizard: &Wizard, answers: &Answers) -> Result<Option<PathBuf>, Failure> {
+    let is_wanted = wizard.answered("service") == Some(json!(true)) || answers.install_daemon;
+    if !is_wanted {
+        return Ok(None);
+    }
+    let instance = wizard.instance();
+    let app = app.about(instance.clone());
+    // Who was asked had been told that it ends with the login.
+    let args = InstallArgs::usual(!answers.install_daemon);
+    let unit = install_quietly(&app, &args).map_err(|it| {
+        it.of(Some(&instance.name)).hint(format!(
+            "the config is written; once that is put right: {} gateway install",
+            instance.command()
+        ))
+    })?;
+    Ok(Some(unit))
 }
 
 /// Asks a step, and takes what is said.

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use super::{hash, issue, whole};
 use crate::config;
-use crate::reload;
 use crate::state::Gateway;
 use crate::table::Caller;
+use crate::{reload, restart};
 
 /// Which of the writes it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +40,42 @@ impl Kind {
 pub(super) async fn serve(caller: Caller, params: WriteParams, kind: Kind) -> Result<WriteReply, Refusal> {
     let gateway = caller.gateway.clone();
     let asked = params.clone();
+    // Before it is written: the restart may be through before the answer is.
+    let kept = keep(&gateway, &params, kind);
     let done = tokio::task::spawn_blocking(move || write(&caller, &params, kind)).await;
-    let (document, written) = done.unwrap_or_else(|_| {
-        Err(Refusal::unavailable(format!("{} failed: this is a fault of the gateway", kind.name())))
-    })?;
+    let (document, written) = done
+        .unwrap_or_else(|_| {
+            Err(Refusal::unavailable(format!("{} failed: this is a fault of the gateway", kind.name())))
+        })
+        .inspect_err(|_| drop_kept(&gateway, kept))?;
     // Who wrote it hears what became of it, and not what is expected to.
     let report = reload::look(&gateway).await;
-    Ok(reply(&gateway, &document, &written, (&asked, kind), report))
+    let restarts = report.how == ReloadHow::Restarting;
+    if !restarts {
+        drop_kept(&gateway, kept);
+    }
+    let mut reply = reply(&gateway, &document, &written, (&asked, kind), report);
+    if let Some(sentinel) = &mut reply.sentinel {
+        sentinel["persisted"] = json!(kept && restarts);
+    }
+    Ok(reply)
+}
+
+/// Keeps what the conversation that the change is made in hears after a restart. Tells whether there is something to
+/// hear, and somebody.
+fn keep(gateway: &Gateway, params: &WriteParams, kind: Kind) -> bool {
+    let key = params.session_key.as_deref().and_then(|it| gateway.session_key(it).ok());
+    let Some(key) = key.filter(|_| kind != Kind::Set) else { return false };
+    let mut payload = payload(gateway, params, kind);
+    payload["sessionKey"] = json!(key.as_str());
+    let kept = restart::keep(gateway, payload);
+    kept.inspect_err(|it| tracing::warn!("{}", base::text::chain(it))).is_ok()
+}
+
+fn drop_kept(gateway: &Gateway, kept: bool) {
+    if kept {
+        restart::forget(gateway);
+    }
 }
 
 fn write(caller: &Caller, params: &WriteParams, kind: Kind) -> Result<(Document, Written), Refusal> {
@@ -210,7 +239,8 @@ fn reply(
         generation: Some(report.how).filter(|it| is_in_force(*it)).and(report.generation),
         effect: Some(effect(&report)),
         restart: Some(restart).filter(|_| !is_set),
-        sentinel: Some(sentinel(gateway, params, kind)).filter(|_| !is_set),
+        sentinel: Some(json!({"persisted": false, "payload": payload(gateway, params, kind)}))
+            .filter(|_| !is_set),
         reload: Some(report),
     }
 }
@@ -227,7 +257,8 @@ fn effect(report: &ReloadReport) -> String {
         .join("; ")
 }
 
-fn sentinel(gateway: &Gateway, params: &WriteParams, kind: Kind) -> Value {
+/// What a restart would have to tell.
+fn payload(gateway: &Gateway, params: &WriteParams, kind: Kind) -> Value {
     let mut payload = json!({
         "kind": kind.name().replace('.', "-"),
         "status": "ok",
@@ -236,10 +267,10 @@ fn sentinel(gateway: &Gateway, params: &WriteParams, kind: Kind) -> Value {
         "doctorHint": format!("run: {} doctor", gateway.instance.command()),
         "stats": {"mode": kind.name(), "root": gateway.instance.state_dir},
     });
-    if let Some(key) = &params.session_key {
+    if let Some(key) = params.session_key.as_deref() {
         payload["sessionKey"] = json!(key);
     }
-    json!({"persisted": false, "payload": payload})
+    payload
 }
 
 fn does_not_parse(error: &Unreadable) -> Refusal {

@@ -5,7 +5,7 @@
 //! with. Copies of it stand in the folder of versions in the host folder, beside the notes that say how far an update
 //! is. Every step is noted before it is taken.
 
-mod candidate;
+pub(crate) mod candidate;
 mod error;
 mod notes;
 mod order;

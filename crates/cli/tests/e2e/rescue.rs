@@ -7,12 +7,13 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use testkit::{Base, Output, Sandbox, free_base};
 
+use crate::scene::until;
 use crate::support::{offline, set_up, text, wait_gone};
 
 /// Anybody but root, as every machine has.
@@ -256,6 +257,19 @@ fn a_unit_whose_program_is_gone_is_told_of_and_the_gateway_runs_without_it() {
     fs::write(&unit, text).expect("written");
     let found = pair.rescue(&["doctor", "--json"]).code(1).json().to_string();
     assert!(found.contains("/nowhere/openclaw, which is not there"), "{found}");
+    // Half of a download, and one that nobody may start.
+    let half = pair.sandbox.path().join("openclaw");
+    let whole = fs::read(program).expect("readable");
+    for (bytes, mode, told) in
+        [(&whole[..whole.len() / 2], 0o755, "it is not whole"), (&whole[..], 0o644, "it may not be executed")]
+    {
+        fs::write(&half, bytes).expect("written");
+        fs::set_permissions(&half, fs::Permissions::from_mode(mode)).expect("ours");
+        let path = half.display().to_string();
+        fs::write(&unit, draft["text"].as_str().expect("a text").replace(program, &path)).expect("written");
+        let found = pair.rescue(&["doctor", "--json"]).code(1).json().to_string();
+        assert!(found.contains(&format!("{path}, which cannot be run: {told}")), "{found}");
+    }
     let _ = pair.rescue(&["gateway", "start", "--safe"]).success();
     let health = pair.rescue(&["health", "--json"]).code(1).json();
     assert_eq!(health["instance"]["safeMode"], true, "{health:#}");
@@ -335,6 +349,56 @@ fn one_that_keeps_being_cut_off_is_told_so_and_runs_in_safe_mode() {
     let _ = pair.rescue(&["gateway", "start", "--safe"]).success();
     pair.is_told(&["safe mode", "fleet restart main"]);
     let _ = pair.rescue(&["fleet", "restart"]).success();
+    pair.is_well();
+}
+
+#[test]
+fn everything_that_is_done_for_another_is_done_for_the_own_profile_as_well() {
+    let pair = Pair::new();
+    let own = |words: &[&str]| pair.sandbox.run(&[&["--profile", "main"], words].concat());
+    let sound = pair.config();
+    let kept = pair.sandbox.path().join("kept.tar.gz");
+    let _ = own(&["fleet", "snapshot", "main", "--output", text(&kept)]).success();
+    pair.break_config("{ broken");
+    let why = own(&["fleet", "why", "main", "--json"]).success().json().to_string();
+    assert!(why.contains("config rollback"), "{why}");
+    let found = own(&["config", "validate", "--json"]).code(78).json();
+    assert!(found.to_string().contains("line"), "{found}");
+    assert!(own(&["config", "diff", "--json"]).success().json().to_string().contains("broken"));
+    let safe = own(&["gateway", "start", "--safe", "--json"]).success().json();
+    assert_eq!(safe["result"], "started in safe mode", "{safe}");
+    assert!(own(&["logs", "--json"]).success().stdout.contains("safe mode"));
+    let _ = own(&["config", "rollback", "--json"]).success();
+    assert_eq!(pair.config(), sound);
+    fs::set_permissions(pair.state("openclaw.json"), fs::Permissions::from_mode(0o644)).expect("ours");
+    let mended = own(&["doctor", "--fix", "--yes", "--json"]).json();
+    let mode = fs::metadata(pair.state("openclaw.json")).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "{mended}");
+    let _ = own(&["fleet", "stop", "main"]).success();
+    pair.break_config(&sound.replacen("mode: \"local\"", "mode: 5", 1));
+    let _ = own(&["fleet", "restore", text(&kept)]).success();
+    assert_eq!(pair.config(), sound);
+    let _ = own(&["fleet", "start", "main"]).success();
+    pair.is_well();
+    assert_eq!(pair.deeds(), [], "nobody did it in another's name");
+}
+
+#[test]
+fn a_rescuer_that_is_killed_leaves_its_deed_as_begun_and_the_ward_free() {
+    let pair = Pair::new();
+    // It waits for a gateway that does not end.
+    pair.begin();
+    let pid = pair.kill(Signal::STOP);
+    let mut rescuer = pair.sandbox.command(&["--profile", "rescue", "--for", "main", "fleet", "stop"]);
+    let mut rescuer = rescuer.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    until("the deed was not noted", || (!pair.deeds().is_empty()).then_some(()));
+    rescuer.kill().expect("it waits");
+    let _ = rescuer.wait().expect("it is ours");
+    assert_eq!(pair.deeds(), [("fleet stop".to_owned(), false)]);
+    let told = pair.rescue(&["fleet", "history"]).success().stdout;
+    assert!(told.contains("unfinished"), "{told}");
+    let _ = pair.rescue(&["fleet", "restart"]).success();
+    wait_gone(pid);
     pair.is_well();
 }
 

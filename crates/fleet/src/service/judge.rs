@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::systemd::{self, Scope, Trouble};
 use super::text::{self, Standing};
 use crate::doctor::{Severity, words};
+use crate::update::candidate;
 
 /// A unit that is there.
 #[derive(Debug, Clone, Serialize)]
@@ -120,6 +121,8 @@ impl Start {
             let ours = Ambient::program().ok();
             if !Path::new(program).exists() {
                 tell(Severity::Error, format!("starts {program}, which is not there"));
+            } else if let Err(why) = candidate::can_run(Path::new(program)) {
+                tell(Severity::Error, format!("starts {program}, which cannot be run: {why}"));
             } else if ours.is_some_and(|it| !instance::same(&it, Path::new(program))) {
                 tell(Severity::Info, format!("starts {program}, which is another program than this one"));
             }

@@ -119,6 +119,20 @@ pub(super) fn sum_of(path: &Path) -> io::Result<String> {
     }
 }
 
+/// Whether a file can be run here at all: it may be, and is a script or a whole program. It is not run for that.
+///
+/// # Errors
+/// In words, what is wrong with it.
+pub(crate) fn can_run(path: &Path) -> Result<(), String> {
+    let about = fs::metadata(path).map_err(|it| it.to_string())?;
+    if !about.is_file() || about.permissions().mode() & 0o111 == 0 {
+        return Err("it may not be executed".to_owned());
+    }
+    let mut head = [0; 2];
+    let is_script = File::open(path).and_then(|mut it| it.read_exact(&mut head)).is_ok() && head == *b"#!";
+    if is_script { Ok(()) } else { is_like(path, Path::new("/proc/self/exe")) }
+}
+
 /// Whether a file is a program for the same machine as `like`, and whole.
 fn is_like(path: &Path, like: &Path) -> Result<(), String> {
     let head = |path: &Path| -> io::Result<Vec<u8>> {

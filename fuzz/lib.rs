@@ -1,4 +1,6 @@
-//! What every target asks of a config.
+//! What every target asks of a config, and what the others ask for.
+
+pub mod checks;
 
 use std::path::Path;
 

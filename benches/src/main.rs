@@ -26,11 +26,12 @@ use crate::subject::Subject;
 const HELP: &str = "\
 Figures of the release binary, whole processes only.
 
-Usage: cargo run --release -p openclaw-benches -- [--fleet | --plane | --services | --soak SECONDS] [--with-original] [--binary PATH] [--quick]
+Usage: cargo run --release -p openclaw-benches -- [--fleet | --plane | --services | --shapes FILE | --soak SECONDS] [--with-original] [--binary PATH] [--quick]
 
   --fleet           the figures of many instances on one host instead
   --plane           the figures of the control plane under load instead
   --services        the figures of gateways under a real systemd instead; needs root
+  --shapes FILE     record the shapes of the original's answers and events, for the test that compares ours
   --soak SECONDS    one gateway whose config changes every second instead
   --with-original   measure the original beside it: npm `openclaw` on npm `node`, installed into target/original
                     when it is missing (about 1 GB)
@@ -45,6 +46,7 @@ fn main() -> Result<()> {
     let mut only_fleet = false;
     let mut only_plane = false;
     let mut only_services = false;
+    let mut shapes = None;
     let mut soak = None;
     let mut binary = None;
     let mut arguments = std::env::args().skip(1);
@@ -59,6 +61,9 @@ fn main() -> Result<()> {
             }
             "--fleet" => only_fleet = true,
             "--plane" => only_plane = true,
+            "--shapes" => {
+                shapes = Some(PathBuf::from(arguments.next().context("--shapes needs a file to write")?));
+            }
             "--services" => only_services = true,
             "--help" | "-h" => {
                 println!("{HELP}");
@@ -67,8 +72,11 @@ fn main() -> Result<()> {
             other => bail!("unknown argument {other}\n\n{HELP}"),
         }
     }
+    if let Some(file) = shapes {
+        return record(&file);
+    }
     let binary = match binary {
-        Some(it) => it,
+        Some(it) => it.canonicalize().with_context(|| format!("{}", it.display()))?,
         None => built()?,
     };
     let ours = Subject::ours(&binary)?;
@@ -92,6 +100,18 @@ fn main() -> Result<()> {
     let theirs = original.as_ref().map(measured).transpose()?;
     measures::print(&mine, theirs.as_deref());
     Ok(())
+}
+
+/// Walks through the original as the test walks through ours.
+fn record(file: &std::path::Path) -> Result<()> {
+    let original = Subject::original(&root())?;
+    let model = testkit::ScriptedModel::start().model("tokens");
+    testkit::shapes::script(&model);
+    original.configure(0, Some(&model.base_url()))?;
+    let _running = original.start(0)?;
+    let shapes = testkit::shapes::record(subject::port(0), subject::TOKEN);
+    let head = "# Recorded from OpenClaw 2026.9.6 by `cargo run --release -p openclaw-benches -- --shapes`: paths and types.\n";
+    Ok(std::fs::write(file, format!("{head}{shapes}"))?)
 }
 
 fn root() -> PathBuf {

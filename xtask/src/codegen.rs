@@ -1,5 +1,6 @@
 //! Documents that the product writes about itself: what it says of its commands and of its config, for readers.
 
+mod bounds;
 mod cli;
 mod config;
 mod protocol;

@@ -176,6 +176,7 @@ async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut End
                 if let Entry::Assistant(answer) = &entry {
                     run.was_cut.store(answer.stop_reason == "length", Ordering::Relaxed);
                     said.clone_from(&answer.text);
+                    teller.spent(turn.spent().output);
                 }
                 unsaved.push(Record { role: entry.role().to_owned(), message: entry.to_message(at), at });
             }
@@ -201,7 +202,8 @@ async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut End
                     continue;
                 }
                 teller.uses(&call);
-                let outcome = start_tool(&tools, &call, Wish { gateway, run, bench: &bench, held: &held });
+                let wish = Wish::of_turn(gateway, run, &bench, &held);
+                let outcome = start_tool(&tools, &call, wish);
                 waiting = Waiting::Tool(call, outcome);
             }
             Effect::End(end) => {

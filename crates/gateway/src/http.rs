@@ -1,6 +1,7 @@
 //! HTTP on the gateway's port and on the control socket: the guard, the table of routes, who may, how much, and then
 //! the page. In this order, in one place.
 
+pub mod body;
 mod guard;
 mod hooks;
 mod metrics;
@@ -205,10 +206,6 @@ async fn read(body: Incoming, limit: usize) -> Result<Bytes, Box<Answer>> {
 }
 
 /// Whether a body may be an object. A type with named parts would be read from a list as well, by their order.
-fn is_object(body: &[u8]) -> bool {
-    body.trim_ascii_start().first() == Some(&b'{')
-}
-
 /// A header that is there once; `Err` where it is there twice, as two readers would then disagree.
 fn once<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
     let mut all = headers.get_all(name).iter();

@@ -1,12 +1,12 @@
 //! Conversations as lists show them, and the events that tell of their changes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use base::clock;
 use protocol::chat::text_of;
 use protocol::event::{Name, SessionMessage, SessionsChanged};
-use protocol::sessions::Row;
-use serde_json::{Value, json};
+use protocol::sessions::{Row, ThinkingLevel};
+use serde_json::{Map, Value, json};
 use store::{Session, StoredRecord};
 
 use crate::audience::Client;
@@ -18,12 +18,17 @@ use crate::state::Gateway;
 pub(crate) const SUMMARY: &str = "summary";
 /// Records that are told in one go.
 const TOLD: usize = 1000;
+/// What a message does that comes while a turn is under way, where nothing else is said.
+const QUEUE: &str = "followup";
+/// What the places of a transcript count in.
+const SOURCE: &str = "sqlite";
 
 /// What rows need to know beside their sessions, found out once for all of them.
 pub(crate) struct Rows {
     model: String,
     context_tokens: usize,
-    running: HashSet<String>,
+    running: HashMap<String, Vec<String>>,
+    now: u64,
 }
 
 impl Rows {
@@ -32,19 +37,24 @@ impl Rows {
         Self {
             model: gateway.model_status().primary,
             context_tokens: gateway.force().config.agents.defaults.context_tokens,
-            running: gateway.runs.sessions(),
+            running: gateway.runs.by_session(),
+            now: clock::now_ms(),
         }
     }
 
     /// Keys of the conversations with a turn under way.
-    pub(crate) fn running(&self) -> &HashSet<String> {
-        &self.running
+    pub(crate) fn running(&self) -> HashSet<String> {
+        self.running.keys().cloned().collect()
     }
 
     /// What holds for a session that says nothing else.
     pub(crate) fn defaults(&self) -> Value {
         let (provider, name) = self.model.split_once('/').unwrap_or(("", &self.model));
-        json!({"modelProvider": provider, "model": name, "contextTokens": self.context_tokens})
+        json!({
+            "modelProvider": provider, "model": name, "contextTokens": self.context_tokens,
+            "thinkingLevels": ThinkingLevel::all(), "thinkingOptions": [ThinkingLevel::DEFAULT],
+            "thinkingDefault": ThinkingLevel::DEFAULT,
+        })
     }
 
     /// A conversation as clients list it.
@@ -53,16 +63,35 @@ impl Rows {
         let (provider, name) = model.split_once('/').unwrap_or(("", model));
         let rest = session.key.splitn(3, ':').nth(2).unwrap_or_default();
         let is_group = rest.contains(":group:") || rest.contains(":channel:");
-        let traits = session.traits.as_deref().and_then(|it| serde_json::from_str(it).ok());
+        let traits: Option<Map<String, Value>> =
+            session.traits.as_deref().and_then(|it| serde_json::from_str(it).ok());
+        let queue = traits.as_ref().and_then(|it| it.get("queueMode")?.as_str()).unwrap_or(QUEUE);
+        let kind = if is_group { "group" } else { "direct" }.to_owned();
+        let runs = self.running.get(&session.key);
         Row {
-            kind: if is_group { "group" } else { "direct" }.to_owned(),
+            chat_type: kind.clone(),
+            classification: kind.clone(),
+            kind,
+            has_active_run: runs.is_some(),
+            active_run_ids: runs.cloned().unwrap_or_default(),
+            active_model_provider: runs.map(|_| provider.to_owned()),
+            active_model: runs.map(|_| name.to_owned()),
+            last_activity_at: session.updated_at,
+            snapshot_at: self.now,
+            system_sent: session.message_count > 0,
+            total_tokens_fresh: true,
+            model_override_source: session.model.as_ref().map(|_| "user".to_owned()),
+            thinking_default: ThinkingLevel::DEFAULT.to_owned(),
+            thinking_levels: ThinkingLevel::all(),
+            thinking_options: vec![ThinkingLevel::DEFAULT.to_owned()],
+            effective_queue_mode: queue.to_owned(),
             is_main: rest == crate::keys::MAIN,
             session_id: session.session_id,
             agent_id: session.agent_id,
             label: session.label,
             created_at: session.created_at,
             updated_at: session.updated_at,
-            status: if self.running.contains(&session.key) { "running" } else { "done" }.to_owned(),
+            status: if runs.is_some() { "running" } else { "done" }.to_owned(),
             aborted_last_run: session.aborted_last_run,
             input_tokens: session.input_tokens,
             output_tokens: session.output_tokens,
@@ -91,13 +120,29 @@ pub(crate) fn shown(record: StoredRecord) -> Value {
     let mut message = record.message;
     let mut place = json!({
         "id": record.id, "seq": record.seq, "recordTimestampMs": record.at,
-        "transcriptPosition": record.seq, "runId": record.run_id,
+        "transcriptPosition": {"source": SOURCE, "rawSeq": record.seq}, "runId": record.run_id,
     });
     if record.role == SUMMARY {
         place["kind"] = json!("compaction");
     }
+    if let Some(run) = record.run_id.as_deref().filter(|_| record.role == "user") {
+        let key = json!(format!("{run}:user"));
+        place["idempotencyKey"] = key.clone();
+        message["idempotencyKey"] = key;
+    }
     message["__openclaw"] = place;
     message
+}
+
+/// A row as events have it beside `session`.
+fn same(row: Option<&Row>) -> Map<String, Value> {
+    let value = row.and_then(|it| serde_json::to_value(it).ok());
+    let Some(Value::Object(mut all)) = value else { return Map::new() };
+    // What the event itself says under these names goes first.
+    for name in ["key", "agentId"] {
+        all.remove(name);
+    }
+    all
 }
 
 /// The message that stands for what a compaction took out.
@@ -124,6 +169,7 @@ impl Gateway {
             reason: reason.to_owned(),
             run_id: run_id.map(str::to_owned),
             ts: clock::now_ms(),
+            same: same(session.as_ref()),
             session,
         };
         let slow = Name::SessionsChanged.row().slow;
@@ -158,6 +204,7 @@ impl Gateway {
             message_id: record.id.clone(),
             message_seq: record.seq,
             message: shown(record),
+            same: same(session.as_ref()),
             session,
         };
         let slow = Name::SessionMessage.row().slow;

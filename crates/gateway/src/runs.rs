@@ -215,9 +215,13 @@ impl Runs {
         runs
     }
 
-    /// Keys of the sessions with a turn under way.
-    pub(crate) fn sessions(&self) -> HashSet<String> {
-        lock(&self.active).values().map(|it| it.ask.key.as_str().to_owned()).collect()
+    /// The turns under way, by the key of their session.
+    pub(crate) fn by_session(&self) -> HashMap<String, Vec<String>> {
+        let mut all: HashMap<String, Vec<String>> = HashMap::new();
+        for it in lock(&self.active).values() {
+            all.entry(it.ask.key.as_str().to_owned()).or_default().push(it.ask.run_id.clone());
+        }
+        all
     }
 
     /// Asks for a command by its key: the same key is the same command.

@@ -17,6 +17,11 @@ pub(crate) struct Teller<'a> {
     audience: &'a Audience,
     run: &'a Run,
     session_id: String,
+    /// Whom it asks.
+    provider: String,
+    model: String,
+    /// How many answers were begun.
+    rounds: u64,
     seq: u64,
     /// The whole answer so far, and how much of it `chat` has told.
     text: String,
@@ -31,12 +36,34 @@ impl<'a> Teller<'a> {
     pub(crate) fn new(audience: &'a Audience, run: &'a Run, session_id: &str) -> Self {
         let session_id = session_id.to_owned();
         let (text, told, replaces) = (String::new(), 0, false);
-        Self { audience, run, session_id, seq: 0, text, told, replaces, last_delta: None }
+        let (provider, model) = (String::new(), String::new());
+        Self {
+            audience,
+            run,
+            session_id,
+            provider,
+            model,
+            rounds: 0,
+            seq: 0,
+            text,
+            told,
+            replaces,
+            last_delta: None,
+        }
     }
 
     /// The turn begins.
     pub(crate) fn begins(&mut self, at: u64) {
+        self.status("preparing_workspace");
+        self.status("preparing_context");
         self.step("lifecycle", json!({"phase": "start", "startedAt": at}));
+    }
+
+    /// How far it is before anything is said: both kinds of events say it.
+    fn status(&mut self, phase: &str) {
+        let event = self.agent_event("run_status", json!({"phase": phase}));
+        self.chat(ChatState::Status, |it| it.phase = Some(phase.to_owned()));
+        self.tell(&event);
     }
 
     /// A model is asked: what it said before, it has said.
@@ -45,17 +72,32 @@ impl<'a> Teller<'a> {
         self.text.clear();
         self.told = 0;
         self.run.says("");
+        (self.provider, self.model) = (provider.to_owned(), model.to_owned());
+        if self.rounds == 0 {
+            self.status("starting_model");
+        }
+        self.rounds += 1;
         self.step("lifecycle", json!({"phase": "model", "provider": provider, "model": model}));
+    }
+
+    /// The model has answered, with so many tokens in this turn so far.
+    pub(crate) fn spent(&mut self, output: u64) {
+        self.step("usage", json!({"outputTokens": output}));
     }
 
     /// The model said more. `agent` tells at once; `chat` holds back what would only be a flicker.
     pub(crate) fn says(&mut self, more: &str) {
         self.text.push_str(more);
         self.run.says(more);
-        self.step("assistant", json!({"text": self.text, "delta": more}));
+        self.step("assistant", json!({"text": self.text, "delta": more, "itemId": self.item()}));
         if self.last_delta.is_none_or(|it| it.elapsed() >= DELTA_PACE) {
             self.delta();
         }
+    }
+
+    /// The name of the answer that is being given, which its events share.
+    fn item(&self) -> String {
+        format!("{}:{}", self.run.ask.run_id, self.rounds)
     }
 
     /// A tool is run.
@@ -78,7 +120,8 @@ impl<'a> Teller<'a> {
 
     /// The turn ended with an answer.
     pub(crate) fn answered(&mut self, text: &str, started_at: u64) {
-        self.lifecycle_end(started_at, "stop", false);
+        self.lifecycle_end(started_at, ("stop", false), text);
+        self.delta();
         let message = (!text.is_empty()).then(|| assistant_text(text, clock::now_ms()));
         self.chat(ChatState::Final, |it| {
             it.message = message;
@@ -88,7 +131,8 @@ impl<'a> Teller<'a> {
 
     /// The turn was stopped.
     pub(crate) fn stopped(&mut self, reason: &str, text: &str, started_at: u64) {
-        self.lifecycle_end(started_at, reason, true);
+        self.lifecycle_end(started_at, (reason, true), text);
+        self.delta();
         let message = (!text.is_empty()).then(|| assistant_text(text, clock::now_ms()));
         self.chat(ChatState::Aborted, |it| {
             it.message = message;
@@ -112,17 +156,34 @@ impl<'a> Teller<'a> {
         });
     }
 
-    fn lifecycle_end(&mut self, started_at: u64, reason: &str, aborted: bool) {
-        let data = json!({
-            "phase": "end", "startedAt": started_at, "endedAt": clock::now_ms(),
-            "stopReason": reason, "aborted": aborted,
+    fn lifecycle_end(&mut self, started_at: u64, (reason, aborted): (&str, bool), text: &str) {
+        let liveness = if aborted { "abandoned" } else { "working" };
+        let mut data = json!({
+            "phase": "finishing", "endedAt": clock::now_ms(), "stopReason": reason, "aborted": aborted,
+            "livenessState": liveness,
         });
+        self.step("lifecycle", data.clone());
+        let mut idle =
+            self.agent_event("lifecycle", json!({"phase": "model", "provider": null, "model": null}));
+        idle.lane = Some("main".to_owned());
+        self.tell(&idle);
+        data["phase"] = json!("end");
+        data["startedAt"] = json!(started_at);
+        data["executionSettled"] = json!(true);
+        data["replayInvalid"] = json!(false);
+        data["terminalReply"] = reply(text);
+        data["terminalReceipt"] =
+            receipt(&self.run.ask.run_id, &self.session_id, (&self.provider, &self.model), text);
         self.step("lifecycle", data);
     }
 
     fn step(&mut self, stream: &str, data: Value) {
         let event = self.agent_event(stream, data);
-        self.audience.tell_session(Name::Agent, &event.session_key, &event, |_| true);
+        self.tell(&event);
+    }
+
+    fn tell(&self, event: &event::Agent) {
+        self.audience.tell_session(Name::Agent, &event.session_key, event, |_| true);
     }
 
     fn tool_step(&mut self, data: Value) {
@@ -146,6 +207,7 @@ impl<'a> Teller<'a> {
             session_id: Some(self.session_id.clone()),
             agent_id: self.run.ask.key.agent().to_owned(),
             is_heartbeat: false,
+            lane: None,
         }
     }
 
@@ -174,6 +236,7 @@ impl<'a> Teller<'a> {
             // Shared with the `agent` event that was told just before.
             seq: self.seq.max(1),
             state,
+            phase: None,
             delta_text: None,
             replace: None,
             message: None,
@@ -184,11 +247,31 @@ impl<'a> Teller<'a> {
         };
         fill(&mut event);
         // The next delta has all of the text again; nothing has the end again.
-        let slow = if state == ChatState::Delta { WhenSlow::Skip } else { WhenSlow::Close };
+        let is_passing = matches!(state, ChatState::Delta | ChatState::Status);
+        let slow = if is_passing { WhenSlow::Skip } else { WhenSlow::Close };
         let key = &event.session_key;
         self.audience.tell_those(Name::Chat, &event, slow, |it| it.hears_of(key));
         self.audience.tell_nodes(Name::Chat, key, &event);
     }
+}
+
+/// What a turn has said at its end.
+pub(crate) fn reply(text: &str) -> Value {
+    json!({"disposition": disposition(text), "text": text})
+}
+
+fn disposition(text: &str) -> &'static str {
+    if text.is_empty() { "silent" } else { "visible" }
+}
+
+/// Which turn it was, and who answered. The model that is asked is the one that was wanted: nobody takes its place.
+pub(crate) fn receipt(run_id: &str, session_id: &str, (provider, model): (&str, &str), text: &str) -> Value {
+    json!({
+        "runId": run_id, "sessionId": session_id, "turnId": run_id,
+        "requested": {"provider": provider, "model": model},
+        "effective": {"provider": provider, "model": model, "responseModel": model}, "rerouted": false,
+        "terminalDisposition": disposition(text),
+    })
 }
 
 fn kind(cause: Option<&ModelError>) -> &'static str {

@@ -157,4 +157,7 @@ pub struct WaitReply {
     /// `{disposition, text}`: what was said at its end; `visible` or `silent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terminal_reply: Option<Value>,
+    /// Which turn it was, and who answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal_receipt: Option<Value>,
 }

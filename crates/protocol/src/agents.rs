@@ -60,6 +60,18 @@ pub struct Agent {
     pub model: Option<Model>,
     /// Whether it is meant where nobody is named.
     pub is_default: bool,
+    /// What there is to choose from.
+    #[serde(default)]
+    pub thinking_levels: Vec<crate::sessions::ThinkingLevel>,
+    /// Their ids.
+    #[serde(default)]
+    pub thinking_options: Vec<String>,
+    /// How much its model thinks by itself.
+    #[serde(default)]
+    pub thinking_default: String,
+    /// Whether its folder is a Git repository.
+    #[serde(default)]
+    pub workspace_git: bool,
 }
 
 /// Whom an agent asks.

@@ -1,7 +1,7 @@
 //! Events: their names, who may hear them, and the payloads of a turn.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Scope;
 
@@ -148,6 +148,9 @@ pub struct Chat {
     pub seq: u64,
     /// How far it is.
     pub state: ChatState,
+    /// With `status`: `preparing_workspace`, `preparing_context` or `starting_model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
     /// With `delta`: what was added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delta_text: Option<String>,
@@ -193,6 +196,9 @@ pub struct SessionsChanged {
     /// As it is now; absent where it is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<crate::sessions::Row>,
+    /// The same once more, without its key and its agent: not all clients look into `session`.
+    #[serde(flatten)]
+    pub same: Map<String, Value>,
 }
 
 /// `session.message`: something was said.
@@ -213,6 +219,9 @@ pub struct SessionMessage {
     /// The conversation as it is now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<crate::sessions::Row>,
+    /// The same once more, without its key and its agent: not all clients look into `session`.
+    #[serde(flatten)]
+    pub same: Map<String, Value>,
 }
 
 /// How far a turn is, as a conversation shows it.
@@ -220,6 +229,8 @@ pub struct SessionMessage {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ChatState {
+    /// It is under way, and nothing is said yet.
+    Status,
     /// More text.
     Delta,
     /// Done.
@@ -247,7 +258,7 @@ impl ChatState {
 pub struct Agent {
     /// The run.
     pub run_id: String,
-    /// `lifecycle`, `assistant`, `tool`.
+    /// `lifecycle`, `run_status`, `assistant`, `usage`, `tool`.
     pub stream: String,
     /// Of the stream's shape.
     pub data: Value,
@@ -264,6 +275,9 @@ pub struct Agent {
     pub agent_id: String,
     /// Whether nobody asked for this turn.
     pub is_heartbeat: bool,
+    /// With `lifecycle` when no model is asked any more: the queue that the turn was in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
 }
 
 #[cfg(test)]

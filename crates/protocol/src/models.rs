@@ -54,6 +54,12 @@ pub struct Model {
     /// Why it cannot, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable_reason: Option<String>,
+    /// What there is to choose from.
+    #[serde(default)]
+    pub thinking_levels: Vec<crate::sessions::ThinkingLevel>,
+    /// How much it thinks by itself.
+    #[serde(default)]
+    pub thinking_default: String,
     /// `default` for the one that is asked where none is named, `configured` for those of the config.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,

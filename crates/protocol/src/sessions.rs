@@ -207,7 +207,72 @@ pub struct Row {
     /// Changes with each reset and each compaction.
     #[serde(default)]
     pub lifecycle_revision: String,
+    /// The same as `kind`.
+    #[serde(default)]
+    pub chat_type: String,
+    /// The same as `kind`.
+    #[serde(default)]
+    pub classification: String,
+    /// Whether a turn is under way.
+    #[serde(default)]
+    pub has_active_run: bool,
+    /// The turns under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub active_run_ids: Vec<String>,
+    /// While a turn is under way: the model's provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_model_provider: Option<String>,
+    /// While a turn is under way: the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_model: Option<String>,
+    /// Unix milliseconds of the last change.
+    #[serde(default)]
+    pub last_activity_at: u64,
+    /// Unix milliseconds of this row.
+    #[serde(default)]
+    pub snapshot_at: u64,
+    /// Whether something was said in it.
+    #[serde(default)]
+    pub system_sent: bool,
+    /// Whether the tokens are those of all turns so far.
+    #[serde(default)]
+    pub total_tokens_fresh: bool,
+    /// `user` where the session has a model of its own.
+    #[serde(default)]
+    pub model_override_source: Option<String>,
+    /// How much a model may think, by itself: `off`.
+    #[serde(default)]
+    pub thinking_default: String,
+    /// What there is to choose from.
+    #[serde(default)]
+    pub thinking_levels: Vec<ThinkingLevel>,
+    /// Their ids.
+    #[serde(default)]
+    pub thinking_options: Vec<String>,
+    /// What a message does that comes while a turn is under way.
+    #[serde(default)]
+    pub effective_queue_mode: String,
     /// What else was said of it with `sessions.patch`.
     #[serde(flatten)]
     pub traits: Map<String, Value>,
+}
+
+/// How much a model thinks before it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ThinkingLevel {
+    /// `off`.
+    pub id: String,
+    /// For people.
+    pub label: String,
+}
+
+impl ThinkingLevel {
+    /// The one that there is: models think as they do by themselves.
+    pub const DEFAULT: &'static str = "off";
+
+    /// All that there are.
+    pub fn all() -> Vec<Self> {
+        vec![Self { id: Self::DEFAULT.to_owned(), label: Self::DEFAULT.to_owned() }]
+    }
 }

@@ -19,6 +19,7 @@ pub mod node;
 pub mod ports;
 pub mod real_model;
 pub mod sandbox;
+pub mod shapes;
 pub mod squatter;
 pub mod tls;
 pub mod trace;

@@ -10,6 +10,8 @@ use protocol::methods::{self, Described};
 use protocol::{Callers, VERSIONS};
 use serde_json::{Map, Value, json};
 
+use super::bounds;
+
 /// The document that is written.
 pub(super) const PATH: &str = "docs/protocol.md";
 /// The same for programs.
@@ -49,6 +51,8 @@ pub(super) fn text(_: &Path) -> anyhow::Result<String> {
         };
         let _ = writeln!(text, "| `{}` | {who} |", row.name.name());
     }
+    ends(&mut text)?;
+    limits(&mut text)?;
     text.push_str("\n## What is not served\n\nThese are answered with `unknown method: NAME (REASON)`.\n\n| method | reason |\n|---|---|\n");
     let list = std::fs::read_to_string(Path::new(SOURCES).join("coverage.txt")).context("no coverage.txt")?;
     for (name, why) in
@@ -101,6 +105,34 @@ fn about() -> anyhow::Result<BTreeMap<String, String>> {
         }
     }
     Ok(found)
+}
+
+/// The codes by which the gateway closes a connection.
+fn ends(text: &mut String) -> anyhow::Result<()> {
+    let source = Path::new(SOURCES).join("src/error.rs");
+    let source = std::fs::read_to_string(source).context("no error.rs")?;
+    let codes =
+        source.split_once("pub mod close {").and_then(|it| it.1.split_once("\n}")).context("no codes")?.0;
+    text.push_str("\n## How a connection ends\n\n| code | when |\n|---|---|\n");
+    for it in bounds::constants(codes).iter().filter(|it| !it.name.ends_with("_BYTES")) {
+        let _ = writeln!(text, "| {} | {} |", it.shown()?, it.about);
+    }
+    Ok(())
+}
+
+/// Every bound that the gateway keeps to.
+fn limits(text: &mut String) -> anyhow::Result<()> {
+    let source = std::fs::read_to_string(Path::new(SOURCES).join("../gateway/src/limits.rs"));
+    let source = source.context("no limits.rs")?;
+    let policy = "`hello-ok` says the largest frame, the most bytes that wait for a slow reader, and how often it ticks.";
+    let _ = write!(text, "\n## Limits\n\n{policy}\n\n| what | bound |\n|---|---|\n");
+    // What stands as the protocol's own type is told by `hello-ok`; what refers to another is told with it.
+    let told = |it: &&bounds::Constant| it.name != "POLICY" && !it.about.starts_with("See ");
+    for it in bounds::constants(&source).iter().filter(told) {
+        let about = it.about.replace(['[', ']'], "").trim_end_matches('.').to_owned();
+        let _ = writeln!(text, "| {about} | {} |", it.shown()?);
+    }
+    Ok(())
 }
 
 fn callers(it: Callers) -> &'static str {

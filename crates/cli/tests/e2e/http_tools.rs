@@ -64,6 +64,30 @@ fn what_runs_programs_is_not_to_be_had_unless_the_config_says_so() {
 }
 
 #[test]
+fn what_needs_a_person_is_asked_here_too() {
+    let scene = Scene::with(|it| {
+        it["gateway"]["tools"] = json!({"allow": ["exec"]});
+        it["tools"] = json!({"exec": {"security": "allowlist", "ask": "on-miss"}});
+    });
+    let ran = scene.workspace().join("ran");
+    let body = json!({"tool": "exec", "args": {"command": "touch ran"}});
+    let answer = invoke(&scene, &body);
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert!(answer.body.contains("nobody who may approve is connected"), "{answer:?}");
+    let mut approver = scene.person_with(|it| it["scopes"] = json!(["operator.approvals"]));
+    for (decision, status) in [("deny", 400), ("allow-once", 200)] {
+        let (port, asked) = (scene.gateway.port(), body.clone());
+        let waiting = std::thread::spawn(move || Ask::post(port, "/tools/invoke", &asked).known().send());
+        let request = approver.wire.next_event(|it| it["event"] == "exec.approval.requested");
+        assert!(!ran.exists(), "it ran before anybody said so");
+        let params = json!({"id": request["payload"]["id"], "decision": decision});
+        approver.wire.request("exec.approval.resolve", params).expect("decided");
+        assert_eq!(waiting.join().expect("answered").status, status, "{decision}");
+    }
+    assert!(ran.exists());
+}
+
+#[test]
 fn what_is_no_request_for_a_tool_is_refused() {
     let scene = Scene::new();
     for (body, words) in [

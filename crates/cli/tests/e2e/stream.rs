@@ -22,8 +22,11 @@ fn the_acknowledgement_comes_first_and_the_events_tell_the_whole_turn() {
     assert!(events.iter().all(|it| it["payload"]["sessionKey"] == "agent:main:main"), "{events:?}");
     let steps: Vec<String> = of(&events, "agent").iter().map(|it| step(it)).collect();
     // How the pieces come together on the way is the network's business.
-    assert_eq!(steps[..2], ["start", "model"]);
-    assert_eq!(steps[steps.len() - 2..], ["one two three four", "end"]);
+    let begin = ["preparing_workspace", "preparing_context", "start", "starting_model", "model"];
+    assert_eq!(steps[..5], begin);
+    assert_eq!(steps[steps.len() - 5..], ["one two three four", "", "finishing", "model", "end"]);
+    let phases: Vec<&Value> = of(&events, "chat").iter().map(|it| &it["phase"]).collect();
+    assert_eq!(phases[..3], [begin[0], begin[1], begin[3]], "a conversation shows how far it is");
     check_texts(&events, "one two three four");
     let end = &events.last().expect("an end")["payload"];
     assert_eq!(said(end), "final: one two three four");

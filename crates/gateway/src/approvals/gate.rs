@@ -1,4 +1,4 @@
-//! The way of a command of a turn: what it comes to, what the policy says, whom to ask, and only then the run of
+//! The way of a command, of a turn or of a program that has the secret: what it comes to, what the policy says, whom to ask, and only then the run of
 //! exactly what was shown.
 
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::policy::{self, Policy};
 use super::{ABORTED, NO_ROUTE, Question, Request, Settled, ask};
+use crate::keys::SessionKey;
 use crate::runs::Run;
 use crate::state::Gateway;
 
@@ -50,12 +51,27 @@ impl Held {
 #[derive(Clone, Copy)]
 pub(crate) struct Wish<'a> {
     pub(crate) gateway: &'a Arc<Gateway>,
-    pub(crate) run: &'a Run,
+    /// The conversation that it is for.
+    pub(crate) key: &'a SessionKey,
+    /// The turn, or the request that has none.
+    pub(crate) run_id: &'a str,
     pub(crate) bench: &'a Workbench,
     pub(crate) held: &'a Held,
 }
 
-/// Runs a command of a turn, if it may.
+impl<'a> Wish<'a> {
+    /// That of a turn.
+    pub(crate) fn of_turn(
+        gateway: &'a Arc<Gateway>,
+        run: &'a Run,
+        bench: &'a Workbench,
+        held: &'a Held,
+    ) -> Self {
+        Self { gateway, key: &run.ask.key, run_id: &run.ask.run_id, bench, held }
+    }
+}
+
+/// Runs a command, if it may.
 pub(crate) fn guarded<'a>(
     tool: &'static dyn Tool,
     call: &ToolCall,
@@ -86,7 +102,7 @@ fn denied(why: &str) -> Outcome {
 impl Wish<'_> {
     /// What may run: a plan, or without one whatever the text says, where nothing is restricted.
     async fn consider(&self, arguments: &Value, call_id: &str) -> Result<Option<Plan>, Outcome> {
-        let agent = self.run.ask.key.agent();
+        let agent = self.key.agent();
         let read = || policy::read(&self.gateway.instance.state_dir).map_err(|why| denied(&why));
         let (document, config) = (read()?.document, of_config(self.gateway));
         let policy = document.policy(agent, config);
@@ -144,11 +160,11 @@ impl Wish<'_> {
             host: Some("gateway".to_owned()),
             security: word(serde_json::to_value(policy.security).unwrap_or_default()),
             ask: word(serde_json::to_value(policy.ask).unwrap_or_default()),
-            agent_id: Some(self.run.ask.key.agent().to_owned()),
+            agent_id: Some(self.key.agent().to_owned()),
             resolved_path: Some(plan.program.display().to_string()),
             resolved_sha256: Some(plan.digest.clone()),
-            session_key: Some(self.run.ask.key.as_str().to_owned()),
-            run_id: Some(self.run.ask.run_id.clone()),
+            session_key: Some(self.key.as_str().to_owned()),
+            run_id: Some(self.run_id.to_owned()),
             tool_call_id: Some(call_id.to_owned()),
             node_id: None,
             env_keys: Some(plan.env.clone()),
@@ -161,13 +177,7 @@ impl Wish<'_> {
         let settled = self.held.during(request.settled()).await;
         drop(open);
         let (id, decision) = (&request.pending.id, settled.decision);
-        info!(
-            approval = id,
-            run = self.run.ask.run_id,
-            ?decision,
-            reason = settled.reason,
-            "an approval ended"
-        );
+        info!(approval = id, run = self.run_id, ?decision, reason = settled.reason, "an approval ended");
         Ok(settled)
     }
 

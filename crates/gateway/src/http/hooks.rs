@@ -9,18 +9,21 @@ use std::time::Duration;
 use base::Secret;
 use data_encoding::HEXLOWER;
 use hyper::StatusCode;
+use hyper::header::HeaderMap;
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::info;
 use uuid::Uuid;
 
+use super::Asked;
+use super::body::{self, Wanted};
 use super::reply::{Answer, json_answer, text};
-use super::{Asked, is_object};
 use crate::force::Force;
 use crate::keys::SessionKey;
 use crate::runs::{Ask, Extras, How, Started};
 
+use mapping::Action;
 pub(crate) use settings::SHARED_HOOK_TOKEN;
 pub use settings::Settings;
 
@@ -89,7 +92,7 @@ impl From<protocol::Refusal> for Refused {
 /// Says something to the agent in its main conversation.
 pub(super) async fn wake(asked: Asked) -> Answer {
     let done = async {
-        let wake: Wake = read(&asked.body)?;
+        let wake = read_wake(&asked.body)?;
         start_wake(&asked, wake, None).await
     };
     done.await.map_or_else(Refused::answer, |it| json_answer(StatusCode::OK, &it))
@@ -98,7 +101,7 @@ pub(super) async fn wake(asked: Asked) -> Answer {
 /// Begins a turn.
 pub(super) async fn agent(asked: Asked) -> Answer {
     let done = async {
-        let message: Message = read(&asked.body)?;
+        let message = read_message(&asked.body)?;
         check_caller_key(&asked, message.session_key.as_deref())?;
         start_agent(&asked, message).await
     };
@@ -109,18 +112,17 @@ pub(super) async fn agent(asked: Asked) -> Answer {
 pub(super) async fn mapped(asked: Asked) -> Answer {
     let force = asked.gateway().force();
     let done = async {
-        let payload: Value = if asked.body.is_empty() { json!({}) } else { read(&asked.body)? };
-        let Some(action) = mapping::action(&force.config.hooks, &asked.rest, &asked.headers, &payload)?
-        else {
+        let found = read_mapped(&asked.body, &force.config.hooks, &asked.rest, &asked.headers)?;
+        let Some(action) = found else {
             return Ok(None);
         };
         if action.is_key_from_outside {
             check_caller_key(&asked, action.message.session_key.as_deref())?;
         }
         if !action.is_wake {
-            return start_agent(&asked, action.message).await.map(Some);
+            return start_agent(&asked, action.message.checked()?).await.map(Some);
         }
-        let wake = Wake { text: action.message.message, session_key: None, ..Wake::default() };
+        let wake = Wake { text: action.message.message, ..Wake::default() }.checked()?;
         start_wake(&asked, wake, action.message.name).await.map(Some)
     };
     match done.await {
@@ -130,19 +132,77 @@ pub(super) async fn mapped(asked: Asked) -> Answer {
     }
 }
 
-async fn start_wake(asked: &Asked, wake: Wake, name: Option<String>) -> Result<Value, Refused> {
-    let said = wake.text.trim();
-    if said.is_empty() {
-        return Err(bad("text required"));
-    }
-    match wake.mode.as_deref() {
-        None | Some("now") => {}
-        Some("next-heartbeat") => {
-            let words = "mode \"next-heartbeat\": this version has no heartbeat; use \"now\"";
-            return Err(Refused(StatusCode::NOT_IMPLEMENTED, words.to_owned()));
+fn read_wake(bytes: &[u8]) -> Result<Wake, Refused> {
+    read(bytes).and_then(Wake::checked)
+}
+
+fn read_message(bytes: &[u8]) -> Result<Message, Refused> {
+    read(bytes).and_then(Message::checked)
+}
+
+/// What the mappings make of a body; `None` where none fits.
+fn read_mapped(
+    bytes: &[u8],
+    hooks: &Settings,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<Option<Action>, Refused> {
+    let payload: Value = if bytes.is_empty() { json!({}) } else { read(bytes)? };
+    mapping::action(hooks, path, headers, &payload)
+}
+
+/// What a body of `/hooks/wake` asks for.
+pub(super) fn wanted_of_wake(bytes: &[u8]) -> Result<Wanted, String> {
+    let wake = read_wake(bytes).map_err(|it| it.1)?;
+    Ok(Wanted { message: wake.text, ..Wanted::default() })
+}
+
+/// What a body of `/hooks/agent` asks for.
+pub(super) fn wanted_of_agent(bytes: &[u8]) -> Result<Wanted, String> {
+    let it = read_message(bytes).map_err(|it| it.1)?;
+    Ok(Wanted { message: it.message, ..Wanted::default() })
+}
+
+/// What a body of a mapped hook asks for, sent to `/hooks/mapped`.
+pub(super) fn wanted_of_mapped(bytes: &[u8], hooks: &Settings) -> Result<Wanted, String> {
+    let action = read_mapped(bytes, hooks, "mapped", &HeaderMap::new()).map_err(|it| it.1)?;
+    let action = action.ok_or("no mapping of hooks.mappings fits")?;
+    let message = if action.is_wake {
+        Wake { text: action.message.message, ..Wake::default() }.checked().map(|it| it.text)
+    } else {
+        action.message.checked().map(|it| it.message)
+    };
+    Ok(Wanted { message: message.map_err(|it| it.1)?, ..Wanted::default() })
+}
+
+impl Wake {
+    fn checked(mut self) -> Result<Self, Refused> {
+        self.text = self.text.trim().to_owned();
+        if self.text.is_empty() {
+            return Err(bad("text required"));
         }
-        Some(_) => return Err(bad("mode: use \"now\" or \"next-heartbeat\"")),
+        match self.mode.as_deref() {
+            None | Some("now") => Ok(self),
+            Some("next-heartbeat") => {
+                let words = "mode \"next-heartbeat\": this version has no heartbeat; use \"now\"";
+                Err(Refused(StatusCode::NOT_IMPLEMENTED, words.to_owned()))
+            }
+            Some(_) => Err(bad("mode: use \"now\" or \"next-heartbeat\"")),
+        }
     }
+}
+
+impl Message {
+    fn checked(self) -> Result<Self, Refused> {
+        if self.message.trim().is_empty() {
+            return Err(bad("message required"));
+        }
+        check_delivery(&self)?;
+        Ok(self)
+    }
+}
+
+async fn start_wake(asked: &Asked, wake: Wake, name: Option<String>) -> Result<Value, Refused> {
     let agent = check_agent(asked, wake.agent_id.as_deref())?;
     check_caller_key(asked, wake.session_key.as_deref())?;
     let key = match &wake.session_key {
@@ -150,7 +210,7 @@ async fn start_wake(asked: &Asked, wake: Wake, name: Option<String>) -> Result<V
         None => SessionKey::main(&agent),
     };
     let run_id = format!("hook-{}", Uuid::new_v4());
-    let (message, extra) = from_outside(name.as_deref().unwrap_or("wake"), said);
+    let (message, extra) = from_outside(name.as_deref().unwrap_or("wake"), &wake.text);
     let ask = Ask { extra: Some(extra), ..Ask::new(run_id.clone(), key, message) };
     asked.gateway().accept(ask).await?;
     info!(run = run_id, "a hook woke the agent");
@@ -158,11 +218,7 @@ async fn start_wake(asked: &Asked, wake: Wake, name: Option<String>) -> Result<V
 }
 
 async fn start_agent(asked: &Asked, it: Message) -> Result<Value, Refused> {
-    if it.message.trim().is_empty() {
-        return Err(bad("message required"));
-    }
     let agent = check_agent(asked, it.agent_id.as_deref())?;
-    check_delivery(&it)?;
     let run_id = run_id(asked, &it)?;
     let key = session(asked, &it, &agent, &run_id)?;
     let gateway = asked.gateway();
@@ -293,10 +349,7 @@ fn session(asked: &Asked, it: &Message, agent: &str, run_id: &str) -> Result<Ses
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
-    if !is_object(body) {
-        return Err(bad("bad body: expected a JSON object"));
-    }
-    serde_json::from_slice(body).map_err(|error| bad(format!("bad body: {error}")))
+    body::read(body).map_err(|words| bad(format!("bad body: {words}")))
 }
 
 #[cfg(test)]

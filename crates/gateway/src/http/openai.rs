@@ -16,8 +16,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::is_object;
+use super::body::{self, Wanted};
 use super::reply::{Answer, json_answer};
+
+use conversation::Conversation;
+use tools::ClientTools;
 
 pub(super) use chat::answer as chat;
 pub(super) use list::{model, models};
@@ -91,16 +94,26 @@ impl From<Refusal> for Problem {
 }
 
 /// Reads a body; what is wrong is named by its place.
-fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    if !is_object(bytes) {
-        return Err(Problem::bad("invalid request body: expected a JSON object"));
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    body::read(bytes).map_err(|words| Problem::bad(format!("invalid request body: {words}")))
+}
+
+/// What a body of chat completions asks for.
+pub(super) fn wanted_of_chat(bytes: &[u8]) -> Result<Wanted, String> {
+    let (conversation, tools) = chat::said(bytes).map_err(|it| it.words)?;
+    Ok(wanted(&conversation, &tools))
+}
+
+/// What a body of responses asks for.
+pub(super) fn wanted_of_responses(bytes: &[u8]) -> Result<Wanted, String> {
+    let (conversation, tools) = responses::said(bytes).map_err(|it| it.words)?;
+    Ok(wanted(&conversation, &tools))
+}
+
+fn wanted(conversation: &Conversation, tools: &ClientTools) -> Wanted {
+    Wanted {
+        message: conversation.message.clone(),
+        before: conversation.size(),
+        tools: tools.specs.iter().map(|it| it.name.to_string()).collect(),
     }
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string().replace(['.', '['], "/").replace(']', "");
-        let at = if path == "/" { String::new() } else { format!("at /{path}: ") };
-        Problem::bad(format!("invalid request body: {at}{}", error.inner()))
-    })?;
-    reader.end().map_err(|error| Problem::bad(format!("invalid request body: {error}")))?;
-    Ok(read)
 }

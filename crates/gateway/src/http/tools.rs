@@ -3,18 +3,23 @@
 
 use std::time::Duration;
 
-use agent::tools::Tool;
+use agent::tools::{Risk, Tool};
 use agent::{Workbench, workspace};
 use hyper::StatusCode;
+use providers::ToolCall;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tracing::info;
+use uuid::Uuid;
 
+use super::Asked;
+use super::body::{self, Wanted};
 use super::reply::{Answer, json_answer};
-use super::{Asked, is_object};
 use crate::agents::Agent;
+use crate::approvals::{Held, Wish, guarded};
 use crate::force::Force;
+use crate::keys::SessionKey;
 
 /// Not to be had over HTTP, whatever agents may use.
 const DENIED: [&str; 12] = [
@@ -57,6 +62,21 @@ struct Request {
     dry_run: bool,
 }
 
+/// Reads a body: what it says, and the tool that it names.
+fn read(bytes: &[u8]) -> Result<(Request, String), String> {
+    let request: Request = body::read(bytes).map_err(|words| format!("bad body: {words}"))?;
+    let name = request.name.as_deref().or(request.tool.as_deref()).map(str::trim).filter(|it| !it.is_empty());
+    let name = name.ok_or("tools.invoke requires name")?.to_owned();
+    Ok((request, name))
+}
+
+/// What a body asks for.
+pub(super) fn wanted(bytes: &[u8]) -> Result<Wanted, String> {
+    let (request, name) = read(bytes)?;
+    let args = Value::Object(request.args.unwrap_or_default());
+    Ok(Wanted { message: name, before: body::size(&args), tools: Vec::new() })
+}
+
 /// Answers.
 pub(super) async fn invoke(asked: Asked) -> Answer {
     attempt(&asked).await.unwrap_or_else(|it| *it)
@@ -64,13 +84,8 @@ pub(super) async fn invoke(asked: Asked) -> Answer {
 
 async fn attempt(asked: &Asked) -> Result<Answer, Box<Answer>> {
     let bad = |words: &str| refused(StatusCode::BAD_REQUEST, "invalid_request", words);
-    if !is_object(&asked.body) {
-        return Err(bad("bad body: expected a JSON object"));
-    }
-    let request: Request =
-        serde_json::from_slice(&asked.body).map_err(|error| bad(&format!("bad body: {error}")))?;
-    let name = request.name.as_deref().or(request.tool.as_deref()).map(str::trim).filter(|it| !it.is_empty());
-    let name = name.ok_or_else(|| bad("tools.invoke requires name"))?;
+    let (request, name) = read(&asked.body).map_err(|words| bad(&words))?;
+    let name = name.as_str();
     let gateway = asked.gateway();
     let key = request.session_key.as_deref().unwrap_or(crate::keys::MAIN);
     let key = gateway.key_of(key, request.agent_id.as_deref()).map_err(|it| bad(&it.message))?;
@@ -95,7 +110,7 @@ async fn attempt(asked: &Asked) -> Result<Answer, Box<Answer>> {
             &json!({"ok": true, "dryRun": true, "tool": name, "args": args}),
         ));
     }
-    run(asked, &agent, tool, Value::Object(args)).await
+    run(asked, &agent, &key, (tool, Value::Object(args))).await
 }
 
 fn available(force: &Force, agent: &Agent, name: &str) -> Option<&'static dyn Tool> {
@@ -108,7 +123,12 @@ fn available(force: &Force, agent: &Agent, name: &str) -> Option<&'static dyn To
 }
 
 /// Who hangs up stops it.
-async fn run(asked: &Asked, agent: &Agent, tool: &dyn Tool, args: Value) -> Result<Answer, Box<Answer>> {
+async fn run(
+    asked: &Asked,
+    agent: &Agent,
+    key: &SessionKey,
+    (tool, args): (&'static dyn Tool, Value),
+) -> Result<Answer, Box<Answer>> {
     let gateway = asked.gateway();
     let force = gateway.force();
     let broken = |words: String| refused(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", &words);
@@ -118,7 +138,16 @@ async fn run(asked: &Asked, agent: &Agent, tool: &dyn Tool, args: Value) -> Resu
     let bench = Workbench::open(&agent.workspace, gateway.ambient.child(&gateway.instance.name), limit)
         .map_err(|error| broken(format!("the workspace cannot be opened: {error}")))?;
     let name = tool.spec().name;
-    let Some(outcome) = asked.gone.run_until_cancelled(tool.run(args, &bench)).await else {
+    let (held, id) = (Held::default(), format!("invoke-{}", Uuid::new_v4()));
+    let running = if tool.risk() == Risk::Executes {
+        // No way around the people who may have a say in it.
+        let call = ToolCall { id: id.clone(), name: name.to_string(), arguments: args.to_string() };
+        let wish = Wish { gateway, key, run_id: &id, bench: &bench, held: &held };
+        guarded(tool, &call, wish)
+    } else {
+        tool.run(args, &bench)
+    };
+    let Some(outcome) = asked.gone.run_until_cancelled(running).await else {
         return Err(refused(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized"));
     };
     info!(tool = %name, failed = outcome.is_error, "a tool was invoked over HTTP");

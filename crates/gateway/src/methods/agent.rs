@@ -15,6 +15,7 @@ use crate::keys::SessionKey;
 use crate::runs::{Ask, Claimed, Ended, How, Started};
 use crate::supervisor::Stage;
 use crate::table::Caller;
+use crate::teller::{receipt, reply};
 
 /// How long `agent.wait` waits where the caller names no time.
 const WAIT: Duration = Duration::from_secs(30);
@@ -154,8 +155,12 @@ fn ok(run_id: &str, ended: &Ended) -> RunReply {
         "agentMeta": {
             "sessionId": ended.session_id, "provider": provider, "model": model,
             "usage": {"input": input, "output": output, "total": input + output},
+            "terminalReceipt": receipt(run_id, &ended.session_id, (provider, model), &ended.text),
         },
         "aborted": false,
+        "stopReason": "stop",
+        "livenessState": "working",
+        "finalAssistantVisibleText": ended.text,
     });
     let result = RunResult { payloads, meta };
     RunReply::Ok { run_id: run_id.to_owned(), summary: "completed".to_owned(), result }
@@ -213,6 +218,7 @@ pub(super) async fn wait(caller: Caller, params: WaitParams) -> Result<WaitReply
         stop_reason: None,
         liveness_state: None,
         terminal_reply: None,
+        terminal_receipt: None,
     })
 }
 
@@ -222,16 +228,16 @@ fn waited(run_id: String, ended: &Ended) -> WaitReply {
         How::Stopped(reason) => ("timeout", None, Some((*reason).to_owned()), "abandoned"),
         How::Failed(words) => ("error", Some(words.clone()), None, "blocked"),
     };
+    let model = ended.model.split_once('/').unwrap_or(("", &ended.model));
     WaitReply {
+        terminal_receipt: Some(receipt(&run_id, &ended.session_id, model, &ended.text)),
         run_id,
         status: status.to_owned(),
         started_at: Some(ended.started_at),
         ended_at: Some(ended.ended_at),
         error,
         liveness_state: Some(liveness.to_owned()),
-        terminal_reply: Some(json!({
-            "disposition": if ended.text.is_empty() { "silent" } else { "visible" }, "text": ended.text,
-        })),
+        terminal_reply: Some(reply(&ended.text)),
         stop_reason,
     }
 }

@@ -13,6 +13,7 @@ use protocol::agents::{
     Agent as Row, CreateParams, CreateReply, DeleteParams, DeleteReply, GetIdentityParams, GetIdentityReply,
     Identity, Kept, ListParams, ListReply, Model, Removed, UpdateParams, UpdateReply,
 };
+use protocol::sessions::ThinkingLevel;
 
 use super::config::{Changed, change};
 use crate::agents::{Agent, beside, not_found, slug};
@@ -38,6 +39,10 @@ pub(super) async fn list(caller: Caller, _: ListParams) -> Result<ListReply, Ref
         workspace: it.workspace.display().to_string(),
         model: it.model.clone().map(|primary| Model { primary }),
         is_default: it.id == agents.default().id,
+        thinking_levels: ThinkingLevel::all(),
+        thinking_options: vec![ThinkingLevel::DEFAULT.to_owned()],
+        thinking_default: ThinkingLevel::DEFAULT.to_owned(),
+        workspace_git: it.workspace.join(".git").exists(),
     };
     Ok(ListReply {
         default_id: agents.default().id.clone(),

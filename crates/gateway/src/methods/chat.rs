@@ -104,6 +104,7 @@ fn tell_final(gateway: &Gateway, key: &SessionKey, run_id: &str, text: &str, how
         agent_id: key.agent().to_owned(),
         seq: how.0,
         state: ChatState::Final,
+        phase: None,
         delta_text: None,
         replace: None,
         message: Some(assistant_text(text, clock::now_ms())),

@@ -4,6 +4,7 @@ use base::clock;
 use protocol::Refusal;
 use protocol::catalogues::Nothing;
 use protocol::models::{AuthStatusReply, ListParams, ListReply, Model, ProviderAuth};
+use protocol::sessions::ThinkingLevel;
 use providers::{ModelInfo, vendors};
 
 use crate::models;
@@ -51,6 +52,8 @@ fn row(provider: &str, it: ModelInfo, available: bool, tag: &str) -> Model {
         context_window: it.context_window,
         available,
         unavailable_reason: None,
+        thinking_levels: ThinkingLevel::all(),
+        thinking_default: ThinkingLevel::DEFAULT.to_owned(),
         tags: Some(tag.to_owned()).filter(|it| !it.is_empty()).into_iter().collect(),
     }
 }

@@ -12,8 +12,8 @@ use super::super::reply::{Answer, json_answer};
 use super::conversation::{Conversation, Item, text};
 use super::sse::{self, Dialect};
 use super::talk::{Done, End, Talk, Wanted};
-use super::tools::ClientTools;
-use super::{Problem, body, target};
+use super::tools::{self, ClientTools};
+use super::{Problem, target};
 
 const MISSING: &str = "Missing user message in `messages`.";
 
@@ -69,20 +69,33 @@ pub(crate) async fn answer(asked: Asked) -> Answer {
     attempt(&asked).await.unwrap_or_else(|problem| problem.answer())
 }
 
+/// What a body says.
+pub(super) fn said(bytes: &[u8]) -> Result<(Conversation, ClientTools), Problem> {
+    let request: Request = super::read(bytes)?;
+    request.said()
+}
+
+impl Request {
+    fn said(&self) -> Result<(Conversation, ClientTools), Problem> {
+        let items = self.messages.iter().map(item).collect::<Result<Vec<_>, _>>()?;
+        let conversation = Conversation::of(items, MISSING)?;
+        if self.n.is_some_and(|it| it != 1) {
+            return Err(Problem::bad("`n`: an agent gives one answer"));
+        }
+        let tokens = [self.max_tokens, self.max_completion_tokens];
+        if tokens.contains(&Some(0)) {
+            return Err(Problem::bad("`max_tokens` and `max_completion_tokens` must be at least 1"));
+        }
+        let tools = ClientTools::of(&self.tools, &self.tool_choice)?;
+        Ok((conversation, tools))
+    }
+}
+
 async fn attempt(asked: &Asked) -> Result<Answer, Problem> {
-    let request: Request = body(&asked.body)?;
+    let request: Request = super::read(&asked.body)?;
     let agent = target::agent(asked, request.model.as_deref())?;
-    let items = request.messages.iter().map(item).collect::<Result<Vec<_>, _>>()?;
-    let conversation = Conversation::of(items, MISSING)?;
-    if request.n.is_some_and(|it| it != 1) {
-        return Err(Problem::bad("`n`: an agent gives one answer"));
-    }
-    let tokens = [request.max_tokens, request.max_completion_tokens];
-    if tokens.contains(&Some(0)) {
-        return Err(Problem::bad("`max_tokens` and `max_completion_tokens` must be at least 1"));
-    }
+    let (conversation, tools) = request.said()?;
     let key = target::session(asked, &agent, "openai", request.user.as_deref())?;
-    let tools = ClientTools::of(&request.tools, &request.tool_choice)?;
     let id = format!("chatcmpl_{}", Uuid::new_v4());
     let wanted = Wanted {
         run_id: id.clone(),
@@ -109,12 +122,15 @@ fn item(message: &Message) -> Result<Item, Problem> {
         "system" | "developer" => Item::System(text),
         "user" => Item::User(text),
         "assistant" => {
-            let calls = message.tool_calls.iter().flatten().map(|it| ToolCall {
-                id: it.id.clone(),
-                name: it.function.name.clone(),
-                arguments: it.function.arguments.clone(),
-            });
-            Item::Assistant(text, calls.collect())
+            let call = |it: &Call| {
+                Ok(ToolCall {
+                    id: it.id.clone(),
+                    name: tools::sound_name(&it.function.name)?,
+                    arguments: it.function.arguments.clone(),
+                })
+            };
+            let calls = message.tool_calls.iter().flatten().map(call).collect::<Result<_, Problem>>()?;
+            Item::Assistant(text, calls)
         }
         "tool" | "function" => {
             let id = message.tool_call_id.as_ref().or(message.name.as_ref());

@@ -73,6 +73,18 @@ impl Conversation {
         Ok(it)
     }
 
+    /// Bytes of all that is not to be answered.
+    pub(super) fn size(&self) -> usize {
+        let of = |it: &Entry| match it {
+            Entry::User { text } | Entry::Notice { text } => text.len(),
+            Entry::Assistant(it) => {
+                it.text.len() + it.calls.iter().map(|it| it.name.len() + it.arguments.len()).sum::<usize>()
+            }
+            Entry::ToolResult { name, text, .. } => name.len() + text.len(),
+        };
+        self.before.iter().map(of).sum::<usize>() + self.system.iter().map(String::len).sum::<usize>()
+    }
+
     /// All that goes behind the system prompt.
     pub(super) fn extra(&self) -> Option<String> {
         (!self.system.is_empty()).then(|| self.system.join("\n\n"))

@@ -12,8 +12,8 @@ use super::super::reply::Answer;
 use super::conversation::{Conversation, Item, text};
 use super::sse;
 use super::talk::{Talk, Wanted};
-use super::tools::ClientTools;
-use super::{Problem, body, target};
+use super::tools::{self, ClientTools};
+use super::{Problem, target};
 use crate::keys::SessionKey;
 use shape::Told;
 
@@ -44,29 +44,42 @@ pub(crate) async fn answer(asked: Asked) -> Answer {
     attempt(&asked).await.unwrap_or_else(|problem| problem.answer())
 }
 
-async fn attempt(asked: &Asked) -> Result<Answer, Problem> {
-    let request: Request = body(&asked.body)?;
-    let agent = target::agent(asked, request.model.as_deref())?;
-    let mut items: Vec<Item> = request.instructions.iter().map(|it| Item::System(it.clone())).collect();
-    match &request.input {
-        Value::String(text) => items.push(Item::User(text.clone())),
-        Value::Array(list) => {
-            for it in list {
-                items.extend(item(it)?);
+/// What a body says.
+pub(super) fn said(bytes: &[u8]) -> Result<(Conversation, ClientTools), Problem> {
+    let request: Request = super::read(bytes)?;
+    request.said()
+}
+
+impl Request {
+    fn said(&self) -> Result<(Conversation, ClientTools), Problem> {
+        let mut items: Vec<Item> = self.instructions.iter().map(|it| Item::System(it.clone())).collect();
+        match &self.input {
+            Value::String(text) => items.push(Item::User(text.clone())),
+            Value::Array(list) => {
+                for it in list {
+                    items.extend(item(it)?);
+                }
             }
+            _ => return Err(Problem::bad("`input` must be a string or a list of items")),
         }
-        _ => return Err(Problem::bad("`input` must be a string or a list of items")),
+        let conversation = Conversation::of(items, MISSING)?;
+        if self.max_output_tokens == Some(0) {
+            return Err(Problem::bad("`max_output_tokens` must be at least 1"));
+        }
+        let tools = ClientTools::of(&self.tools, &self.tool_choice)?;
+        Ok((conversation, tools))
     }
-    let conversation = Conversation::of(items, MISSING)?;
-    if request.max_output_tokens == Some(0) {
-        return Err(Problem::bad("`max_output_tokens` must be at least 1"));
-    }
+}
+
+async fn attempt(asked: &Asked) -> Result<Answer, Problem> {
+    let request: Request = super::read(&asked.body)?;
+    let agent = target::agent(asked, request.model.as_deref())?;
+    let (conversation, tools) = request.said()?;
     let mut key = target::session(asked, &agent, "openresponses", request.user.as_deref())?;
     if let Some(id) = &request.previous_response_id {
         let is_named = asked.header("x-openclaw-session-key").is_some() || request.user.is_some();
         key = previous(asked, id, is_named.then_some(&key), &agent).await?;
     }
-    let tools = ClientTools::of(&request.tools, &request.tool_choice)?;
     let id = format!("{PREFIX}{}", Uuid::new_v4());
     let wanted = Wanted {
         run_id: id.clone(),
@@ -124,7 +137,8 @@ fn item(it: &Value) -> Result<Option<Item>, Problem> {
         }
         "function_call" => {
             let arguments = word("arguments").unwrap_or_default();
-            let call = ToolCall { id: needed("call_id")?, name: needed("name")?, arguments };
+            let call =
+                ToolCall { id: needed("call_id")?, name: tools::sound_name(&needed("name")?)?, arguments };
             Ok(Some(Item::Assistant(String::new(), vec![call])))
         }
         "function_call_output" => Ok(Some(Item::Result(needed("call_id")?, text(&it["output"])?))),

@@ -67,11 +67,7 @@ fn spec(tool: &Value) -> Result<ToolSpec, Problem> {
     }
     // Chat completions nest it, responses do not.
     let function = if tool["function"].is_object() { &tool["function"] } else { tool };
-    let name = function["name"].as_str().unwrap_or_default();
-    let is_sound = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-');
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(is_sound) {
-        return Err(Problem::bad("`tools`: a function's name has 1 to 64 letters, digits, \"_\" and \"-\""));
-    }
+    let name = sound_name(function["name"].as_str().unwrap_or_default())?;
     if ALL.iter().any(|it| it.spec().name == name) {
         return Err(Problem::bad(format!(
             "`tools`: the agent has a tool \"{name}\" of its own: name yours differently"
@@ -85,7 +81,17 @@ fn spec(tool: &Value) -> Result<ToolSpec, Problem> {
         }
     };
     let description = function["description"].as_str().unwrap_or_default();
-    Ok(ToolSpec { name: name.to_owned().into(), description: description.to_owned().into(), parameters })
+    Ok(ToolSpec { name: name.into(), description: description.to_owned().into(), parameters })
+}
+
+/// A function's name, where it is one. Whoever names a function that was called may not say more than a name either: it
+/// is said again with each result.
+pub(super) fn sound_name(name: &str) -> Result<String, Problem> {
+    let is_sound = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-');
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(is_sound) {
+        return Err(Problem::bad("a function's name has 1 to 64 letters, digits, \"_\" and \"-\""));
+    }
+    Ok(name.to_owned())
 }
 
 #[cfg(test)]

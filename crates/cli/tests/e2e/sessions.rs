@@ -315,6 +315,52 @@ fn a_death_in_the_middle_of_a_compaction_leaves_the_old_or_the_new() {
     }
 }
 
+/// Before the model is asked, while it answers, and as early and as late as a kill can be while the cut is written.
+#[test]
+fn a_death_at_any_stage_of_a_compaction_leaves_the_whole_or_the_sum() {
+    let mut scene = Scene::new();
+    let before: Vec<String> = (0..6)
+        .flat_map(|at| {
+            scene.person().ask("long", &format!("question {at}"));
+            [format!("user: question {at}"), format!("assistant: echo: question {at}")]
+        })
+        .collect();
+    assert_eq!(scene.person().history("long"), before);
+    let sum = [vec!["system: They counted.".to_owned()], before[6..].to_vec()].concat();
+    for (at, stage) in ["asked", "half", "written", "written", "written", "answered"].into_iter().enumerate()
+    {
+        let (begin, rest) = (format!("begin {at}"), format!("rest {at}"));
+        let sums = Script::new().wait(&begin).text("They ").wait(&rest).text("counted.");
+        scene.model.on("user: question 0", sums);
+        let mut person = scene.person();
+        let id = person.wire.send("sessions.compact", json!({"key": "long"}));
+        scene.model.reached(&begin);
+        if stage != "asked" {
+            scene.model.open(&begin);
+            scene.model.reached(&rest);
+        }
+        if matches!(stage, "written" | "answered") {
+            scene.model.open(&rest);
+        }
+        if stage == "answered" {
+            person.wire.response(&id).expect("shortened");
+        }
+        scene.gateway.kill();
+        scene.restart();
+        let after = scene.person().history("long");
+        let is_shortened = after == sum;
+        match stage {
+            "asked" | "half" => assert_eq!(after, before, "{stage}"),
+            "answered" => assert_eq!(after, sum, "what was answered is lost"),
+            _ => assert!(is_shortened || after == before, "{after:?}"),
+        }
+        if is_shortened {
+            break;
+        }
+    }
+    scene.person().check_goes_on("long");
+}
+
 #[test]
 fn a_thousand_conversations_are_listed_page_by_page_without_loss() {
     let scene = Scene::new();

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use testkit::{Gateway, Output, free_base};
 
+use crate::scene::Scene;
 use crate::support::{check_advised, offline, text};
 
 /// Anybody but root, as every machine has.
@@ -63,4 +64,42 @@ fn a_port_of_another_users_gateway_is_refused_with_what_the_kernel_tells() {
     assert!(!peek.stdout.contains("ok"), "{peek}");
     assert_eq!(gateway.stop(), 0);
     assert!(Path::new(&state).is_dir());
+}
+
+/// Says an HTTP request on a Unix socket and prints what comes back.
+const KNOCK: &str = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); \
+                     s.sendall(b'GET /metrics HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n'); \
+                     sys.stdout.write(s.makefile('r').read())";
+
+#[test]
+fn a_control_socket_is_for_its_own_user_whatever_the_modes_say() {
+    if !rustix::process::geteuid().is_root() {
+        // Only root can be two users.
+        return;
+    }
+    let scene = Scene::new();
+    let socket = scene.state().join("control.sock");
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&socket), mode(&scene.state())), (0o600, 0o700));
+    let knock = |uid: u32| {
+        let mut command = Command::new("python3");
+        command.args(["-c", KNOCK]).arg(&socket).uid(uid).gid(uid).current_dir("/");
+        Output::of(command)
+    };
+    assert!(knock(0).success().stdout.contains("openclaw_info"));
+    let kept_out = knock(NOBODY);
+    assert!(kept_out.stderr.contains("PermissionError"), "{kept_out}");
+    // Somebody has opened everything; the kernel still says who it is.
+    let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
+    let mut folder = scene.state();
+    while folder.starts_with(scene.sandbox.path()) {
+        open(&folder, 0o755);
+        folder.pop();
+    }
+    open(&socket, 0o666);
+    let seen = knock(NOBODY);
+    assert!(seen.stdout.is_empty() && !seen.stderr.contains("PermissionError"), "{seen}");
+    assert!(knock(0).success().stdout.contains("openclaw_info"));
+    let log = Output::of(scene.command(&["logs", "--plain"])).success();
+    assert!(log.stdout.contains(&NOBODY.to_string()), "nobody is told who knocked: {log}");
 }

@@ -10,6 +10,10 @@ use crate::workspace::Page;
 
 /// A token is taken for this many bytes; on the safe side for European languages.
 const BYTES_A_TOKEN: usize = 3;
+/// A picture is taken for so many tokens: vendors count 85 to 1600.
+const IMAGE_TOKENS: usize = 1600;
+/// The most bytes of pictures, in base64, of one question: what came with one message always fits.
+const PICTURES_BYTES: usize = 24 * 1024 * 1024;
 /// Of the context, what is kept for the answer.
 const ANSWER_SHARE: usize = 4;
 
@@ -52,7 +56,8 @@ pub fn system(setting: &Setting<'_>, pages: &[Page]) -> String {
 
 /// The conversation as the model is shown it: the newest entries that fit into `context_tokens` beside the
 /// system prompt, beginning with something that the person said, every tool call answered.
-pub fn messages(entries: Vec<Entry>, system: &str, context_tokens: usize) -> Vec<Message> {
+pub fn messages(mut entries: Vec<Entry>, system: &str, context_tokens: usize) -> Vec<Message> {
+    leave_out_old_pictures(&mut entries);
     let room = context_tokens.saturating_sub(context_tokens / ANSWER_SHARE).saturating_mul(BYTES_A_TOKEN);
     let room = room.saturating_sub(system.len());
     let mut used = 0;
@@ -95,6 +100,22 @@ fn answered(entries: Vec<Entry>) -> Vec<Entry> {
     whole
 }
 
+/// Keeps the newest pictures, as many as one question may carry; the others leave a word behind.
+fn leave_out_old_pictures(entries: &mut [Entry]) {
+    let mut bytes = 0;
+    for entry in entries.iter_mut().rev() {
+        let Entry::User { text, images } = entry else { continue };
+        if images.is_empty() {
+            continue;
+        }
+        bytes += images.iter().map(|it| it.data.len()).sum::<usize>();
+        if bytes > PICTURES_BYTES {
+            images.clear();
+            text.push_str("\n[pictures that were shown here are left out]");
+        }
+    }
+}
+
 fn cut_off((call_id, name): (String, String)) -> Entry {
     let text = "(the result was lost: the gateway ended while the tool ran)".to_owned();
     Entry::ToolResult { call_id, name, text, is_error: true, details: serde_json::Value::Null }
@@ -102,7 +123,8 @@ fn cut_off((call_id, name): (String, String)) -> Entry {
 
 fn size(entry: &Entry) -> usize {
     match entry {
-        Entry::User { text } | Entry::ToolResult { text, .. } => text.len(),
+        Entry::User { text, images } => text.len() + images.len() * IMAGE_TOKENS * BYTES_A_TOKEN,
+        Entry::ToolResult { text, .. } => text.len(),
         Entry::Assistant(it) => it.text.len() + it.calls.iter().map(|it| it.arguments.len()).sum::<usize>(),
         Entry::Notice { .. } => 0,
     }
@@ -112,10 +134,10 @@ fn size(entry: &Entry) -> usize {
 mod tests {
     use super::*;
     use crate::entry::Answer;
-    use providers::ToolCall;
+    use providers::{Image, ToolCall};
 
     fn user(text: &str) -> Entry {
-        Entry::User { text: text.into() }
+        Entry::user(text)
     }
 
     fn says(text: &str, calls: &[&str]) -> Entry {
@@ -143,12 +165,26 @@ mod tests {
         let shown: Vec<String> = messages(entries, "", tokens)
             .iter()
             .map(|it| match it {
-                Message::User { text } => format!("u:{text}"),
+                Message::User { text, .. } => format!("u:{text}"),
                 Message::Assistant { text, calls } => format!("a:{text}/{}", calls.len()),
                 Message::Tool { call_id, .. } => format!("t:{call_id}"),
             })
             .collect();
         assert_eq!(shown.join(" "), expected);
+    }
+
+    #[test]
+    fn old_pictures_leave_a_word_behind() {
+        let shows = |bytes: usize| {
+            let data = "A".repeat(bytes).into();
+            Entry::User { text: "see".into(), images: vec![Image { mime: "image/png".into(), data }] }
+        };
+        let mut entries = vec![shows(9), says("1", &[]), shows(PICTURES_BYTES - 1), says("2", &[]), shows(1)];
+        leave_out_old_pictures(&mut entries);
+        let told = messages(entries, "", 1_000_000);
+        let images = |it: &Message| matches!(it, Message::User { images, .. } if !images.is_empty());
+        assert_eq!(told.iter().map(images).collect::<Vec<_>>(), [false, false, true, false, true]);
+        assert!(matches!(&told[0], Message::User { text, .. } if text.ends_with("are left out]")));
     }
 
     #[test]

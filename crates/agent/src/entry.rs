@@ -1,6 +1,6 @@
 //! One entry of a transcript, and the message that stands for it on disk and on the wire.
 
-use providers::{Message, ToolCall, Usage};
+use providers::{Image, Message, ToolCall, Usage};
 use serde_json::{Value, json};
 
 /// The role of a message that the gateway wrote by itself; no model sees it.
@@ -13,6 +13,8 @@ pub enum Entry {
     User {
         /// As it came.
         text: String,
+        /// What came with it.
+        images: Vec<Image>,
     },
     /// What the model said, and which tools it called.
     Assistant(Answer),
@@ -63,6 +65,11 @@ impl Answer {
 }
 
 impl Entry {
+    /// What the person said, and nothing with it.
+    pub fn user(text: impl Into<String>) -> Self {
+        Entry::User { text: text.into(), images: Vec::new() }
+    }
+
     /// `user`, `assistant`, `toolResult` or `notice`.
     pub fn role(&self) -> &'static str {
         match self {
@@ -76,7 +83,14 @@ impl Entry {
     /// The message, as the control plane's `chat.history` carries it. `at` in Unix milliseconds.
     pub fn to_message(&self, at: u64) -> Value {
         match self {
-            Entry::User { text } => json!({"role": "user", "content": parts(text), "timestamp": at}),
+            Entry::User { text, images } => {
+                let words =
+                    (!text.is_empty() || images.is_empty()).then(|| json!({"type": "text", "text": text}));
+                let shown =
+                    images.iter().map(|it| json!({"type": "image", "mimeType": it.mime, "data": &*it.data}));
+                let content: Vec<Value> = words.into_iter().chain(shown).collect();
+                json!({"role": "user", "content": content, "timestamp": at})
+            }
             Entry::Assistant(it) => assistant(it, at),
             Entry::ToolResult { call_id, name, text, is_error, details } => json!({
                 "role": "toolResult", "toolCallId": call_id, "toolName": name, "content": parts(text),
@@ -94,7 +108,7 @@ impl Entry {
     pub fn read(role: &str, message: &Value) -> Option<Self> {
         let word = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
         match role {
-            "user" => Some(Entry::User { text: text_of(message) }),
+            "user" => Some(Entry::User { text: text_of(message), images: images_of(message) }),
             "assistant" => Some(Entry::Assistant(Answer {
                 text: text_of(message),
                 calls: calls_of(message),
@@ -118,7 +132,7 @@ impl Entry {
     /// What the model is shown of it; `None` for an empty answer.
     pub(crate) fn for_model(self) -> Option<Message> {
         match self {
-            Entry::User { text } => Some(Message::User { text }),
+            Entry::User { text, images } => Some(Message::User { text, images }),
             Entry::Assistant(it) if it.text.is_empty() && it.calls.is_empty() => None,
             Entry::Assistant(it) => Some(Message::Assistant { text: it.text, calls: it.calls }),
             Entry::ToolResult { call_id, text, .. } => Some(Message::Tool { call_id, text }),
@@ -162,6 +176,19 @@ fn text_of(message: &Value) -> String {
     }
 }
 
+fn images_of(message: &Value) -> Vec<Image> {
+    let parts = message["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let images = parts.iter().filter(|it| it["type"] == "image");
+    images
+        .filter_map(|it| {
+            Some(Image {
+                mime: it["mimeType"].as_str()?.to_owned().into(),
+                data: it["data"].as_str()?.into(),
+            })
+        })
+        .collect()
+}
+
 fn calls_of(message: &Value) -> Vec<ToolCall> {
     let parts = message["content"].as_array().map(Vec::as_slice).unwrap_or_default();
     let calls = parts.iter().filter(|it| it["type"] == "toolCall");
@@ -199,7 +226,9 @@ mod tests {
             is_error: false,
             details: json!({"exitCode": 0}),
         };
-        for entry in [Entry::User { text: "hi".into() }, Entry::Assistant(answer), result] {
+        let image = Image { mime: "image/png".into(), data: "QUJD".into() };
+        let shows = |text: &str| Entry::User { text: text.into(), images: vec![image.clone()] };
+        for entry in [Entry::user("hi"), shows("see"), shows(""), Entry::Assistant(answer), result] {
             assert_eq!(Entry::read(entry.role(), &entry.to_message(1)), Some(entry));
         }
     }

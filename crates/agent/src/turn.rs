@@ -1,6 +1,6 @@
 //! The machine of one turn: what happens goes in, what is to be done comes out. No clock, no disk, no network.
 
-use providers::{Delta, Message, ModelError, ModelRequest, StopReason, ToolCall, ToolSpec, Usage};
+use providers::{Delta, Effort, Message, ModelError, ModelRequest, StopReason, ToolCall, ToolSpec, Usage};
 use serde_json::Value;
 
 use crate::entry::{Answer, Entry};
@@ -97,7 +97,8 @@ impl Turn {
         messages: Vec<Message>,
         tools: Vec<ToolSpec>,
     ) -> Self {
-        let request = ModelRequest { model: model.to_owned(), system, messages, tools, max_tokens: None };
+        let request =
+            ModelRequest { model: model.to_owned(), system, messages, tools, max_tokens: None, effort: None };
         Self {
             request,
             provider: provider.to_owned(),
@@ -114,6 +115,19 @@ impl Turn {
     pub fn with_longest_answer(mut self, tokens: Option<u32>) -> Self {
         self.request.max_tokens = tokens;
         self
+    }
+
+    /// Says how much the model is to think.
+    #[must_use]
+    pub fn with_effort(mut self, effort: Option<Effort>) -> Self {
+        self.request.effort = effort;
+        self
+    }
+
+    /// The person says something more, which the next question to the model has at its end. Only while no tool's
+    /// result is waited for.
+    pub fn hears(&mut self, message: Message) {
+        self.request.messages.push(message);
     }
 
     /// What it cost so far.
@@ -281,7 +295,13 @@ mod tests {
     use providers::ErrorKind;
 
     fn turn() -> Turn {
-        Turn::new("p", "m", String::new(), vec![Message::User { text: "hi".into() }], Vec::new())
+        Turn::new(
+            "p",
+            "m",
+            String::new(),
+            vec![Message::User { text: "hi".into(), images: Vec::new() }],
+            Vec::new(),
+        )
     }
 
     fn call(id: &str, arguments: &str) -> Event {

@@ -1,5 +1,6 @@
 //! The workspace of an agent: the files that tell it who it is, made once and then the person's own.
 
+pub mod browse;
 pub mod persona;
 
 use std::fs::File;

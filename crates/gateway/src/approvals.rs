@@ -2,13 +2,14 @@
 //! itself: who asked and who might decide may come and go.
 
 mod gate;
+mod ledger;
 mod policy;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base::clock;
-use protocol::approvals::{Asked, Decided, Decision, Pending, Resolved};
+use protocol::approvals::{Asked, Decided, Decision, Pending, Resolved, Resolver};
 use protocol::event::Name;
 use protocol::{Refusal, Role, Scope};
 use serde_json::{Map, Value, json};
@@ -21,6 +22,7 @@ use crate::state::Gateway;
 use crate::supervisor::Stage;
 
 pub(crate) use gate::{Held, Wish, guarded};
+pub(crate) use ledger::{decide, history, look};
 
 /// The requests of a gateway.
 #[derive(Debug, Default)]
@@ -45,11 +47,19 @@ pub(crate) struct Settled {
     decision: Option<Decision>,
     reason: &'static str,
     by: Option<String>,
+    resolver: Option<Resolver>,
+    /// Unix milliseconds.
+    at: u64,
 }
 
 impl Settled {
     fn nobody(reason: &'static str) -> Self {
-        Self { decision: None, reason, by: None }
+        Self { decision: None, reason, by: None, resolver: None, at: clock::now_ms() }
+    }
+
+    fn person(decision: Decision, client: &Client) -> Self {
+        let (by, resolver) = (Some(client.who.program.clone()), Some(ledger::resolver(client)));
+        Self { decision: Some(decision), reason: "user", by, resolver, at: clock::now_ms() }
     }
 }
 
@@ -112,7 +122,7 @@ impl Request {
             terminal_reason: settled.reason.to_owned(),
             resolved_by: settled.by,
             request: self.pending.request.clone(),
-            ts: clock::now_ms(),
+            ts: settled.at,
         };
         gateway.audience.tell(Name::ExecApprovalResolved, &resolved);
         true
@@ -213,13 +223,20 @@ pub(crate) fn resolve(gateway: &Gateway, client: &Client, answer: &Answer<'_>) -
     let found = gateway.approvals.find(answer.id).filter(|it| it.is_open()).ok_or_else(unknown)?;
     let decision = serde_json::from_value::<Decision>(answer.decision.into());
     let decision = decision.map_err(|_| Refusal::invalid("invalid decision"))?;
-    let allowed = allowed(&found.pending.request);
-    if !allowed.contains(&decision) {
-        let text = format!("invalid decision: {} is not offered for this command", answer.decision);
-        return Err(Refusal::invalid(text).details(json!({"allowedDecisions": allowed})));
+    check_allowed(&found, decision)?;
+    if found.settle(gateway, Settled::person(decision, client)) { Ok(()) } else { Err(unknown()) }
+}
+
+/// Whether a decision is one of those that were offered.
+fn check_allowed(request: &Request, decision: Decision) -> Result<(), Refusal> {
+    let allowed = allowed(&request.pending.request);
+    if allowed.contains(&decision) {
+        return Ok(());
     }
-    let settled = Settled { decision: Some(decision), reason: "user", by: Some(client.who.program.clone()) };
-    if found.settle(gateway, settled) { Ok(()) } else { Err(unknown()) }
+    let word = serde_json::to_value(decision).unwrap_or_default();
+    let text =
+        format!("invalid decision: {} is not offered for this command", word.as_str().unwrap_or_default());
+    Err(Refusal::invalid(text).details(json!({"allowedDecisions": allowed})))
 }
 
 /// The decisions that there are for what is asked.

@@ -1,5 +1,6 @@
 //! Does what a turn asks for: asks the model, runs tools, saves, tells; and feeds back what happened.
 
+mod manner;
 mod settings;
 
 use std::collections::VecDeque;
@@ -28,6 +29,8 @@ use crate::runs::{Ended, How, Run};
 use crate::state::Gateway;
 use crate::teller::Teller;
 
+pub(crate) use manner::ShowsTools;
+use manner::{Manner, hear_more};
 pub(crate) use settings::{AgentSettings, Identity, Settings};
 
 /// What stands in the place of a result until the caller brings it.
@@ -64,6 +67,23 @@ pub(crate) async fn drive(gateway: &Arc<Gateway>, run: &Run) -> Ended {
     ended
 }
 
+/// The end of a run that has become a part of another's turn: the answer to both is told there.
+pub(crate) fn joined(gateway: &Gateway, run: &Run) -> Ended {
+    let now = clock::now_ms();
+    let mut teller = Teller::new(&gateway.audience, run, "");
+    teller.begins(now);
+    teller.answered("", now);
+    Ended {
+        how: How::Answered,
+        text: String::new(),
+        started_at: now,
+        ended_at: now,
+        session_id: String::new(),
+        model: String::new(),
+        usage: (0, 0),
+    }
+}
+
 /// A turn with all that it needs.
 struct Ready {
     turn: Turn,
@@ -72,6 +92,7 @@ struct Ready {
     tools: Vec<&'static dyn Tool>,
     session_id: String,
     started_at: u64,
+    manner: Manner,
 }
 
 async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Ready, String> {
@@ -89,6 +110,7 @@ async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Rea
         run.tells(said.seq - 1);
         gateway.tell_said(run).await;
     }
+    let manner = Manner::of(session.as_ref());
     let own = || session.as_ref().and_then(|it| it.model.clone());
     let wished = run.extras.model.clone().or_else(own);
     let force = gateway.force();
@@ -119,14 +141,15 @@ async fn begin(gateway: &Arc<Gateway>, run: &Run, started_at: u64) -> Result<Rea
     let messages = context::messages(entries, &system, room);
     let specs = tools.iter().map(|it| it.spec()).chain(run.extras.tools.iter().cloned()).collect();
     let turn = Turn::new(choice.provider.id(), &choice.model, system, messages, specs)
-        .with_longest_answer(run.extras.longest(choice.context_tokens.map(context::longest_answer)));
+        .with_longest_answer(run.extras.longest(choice.context_tokens.map(context::longest_answer)))
+        .with_effort(manner.effort(run));
     let session_id = session.map(|it| it.session_id).unwrap_or_default();
-    Ok(Ready { turn, choice, bench, tools, session_id, started_at })
+    Ok(Ready { turn, choice, bench, tools, session_id, started_at, manner })
 }
 
 fn entries(history: Vec<StoredRecord>) -> Vec<Entry> {
     let entry = |it: &StoredRecord| match it.role.as_str() {
-        SUMMARY => Some(Entry::User { text: for_model(&it.message) }),
+        SUMMARY => Some(Entry::user(for_model(&it.message))),
         role => Entry::read(role, &it.message),
     };
     history.iter().filter_map(entry).collect()
@@ -143,8 +166,8 @@ enum Waiting<'a> {
 }
 
 async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut Ended) {
-    let Ready { mut turn, choice, bench, tools, session_id, started_at } = ready;
-    let mut teller = Teller::new(&gateway.audience, run, &session_id);
+    let Ready { mut turn, choice, bench, tools, session_id, started_at, manner } = ready;
+    let mut teller = Teller::new(&gateway.audience, run, &session_id).with_tools_shown(manner.shows_tools);
     teller.begins(started_at);
     let limit =
         run.ask.limit.unwrap_or(Duration::from_secs(gateway.force().config.agents.defaults.timeout_seconds));
@@ -172,13 +195,12 @@ async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut End
         match effect {
             Effect::Say(text) => teller.says(&text),
             Effect::Save(entry) => {
-                let at = clock::now_ms();
                 if let Entry::Assistant(answer) = &entry {
                     run.was_cut.store(answer.stop_reason == "length", Ordering::Relaxed);
                     said.clone_from(&answer.text);
                     teller.spent(turn.spent().output);
                 }
-                unsaved.push(Record { role: entry.role().to_owned(), message: entry.to_message(at), at });
+                unsaved.push(record(&entry));
             }
             // What the caller's tools bring back comes with the caller's next message.
             Effect::AskModel(_) if run.extras.has_handed() => {
@@ -188,11 +210,12 @@ async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut End
                 run.extras.hand_over(call);
                 effects.extend(turn.on(Event::ToolEnded(Outcome::done(HANDED_OVER))));
             }
-            Effect::AskModel(request) => {
+            Effect::AskModel(mut request) => {
                 if let Err(error) = save(gateway, run, &mut unsaved).await {
                     effects = VecDeque::from(unsavable(gateway, &mut turn, &error));
                     continue;
                 }
+                hear_more(gateway, run, &mut turn, &mut request).await;
                 teller.asks(choice.provider.id(), &choice.model);
                 waiting = Waiting::Model(route::ask(choice.provider.clone(), request, Retry::default()));
             }
@@ -202,8 +225,7 @@ async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut End
                     continue;
                 }
                 teller.uses(&call);
-                let wish = Wish::of_turn(gateway, run, &bench, &held);
-                let outcome = start_tool(&tools, &call, wish);
+                let outcome = start_tool(&tools, &call, Wish::of_turn(gateway, run, &bench, &held));
                 waiting = Waiting::Tool(call, outcome);
             }
             Effect::End(end) => {
@@ -214,6 +236,12 @@ async fn finish(gateway: &Arc<Gateway>, run: &Run, ready: Ready, ended: &mut End
             }
         }
     }
+}
+
+/// An entry as it is saved, now.
+fn record(entry: &Entry) -> Record {
+    let at = clock::now_ms();
+    Record { role: entry.role().to_owned(), message: entry.to_message(at), at }
 }
 
 /// The next thing that happens to the turn by itself.
@@ -321,15 +349,13 @@ async fn conclude(gateway: &Gateway, run: &Run, teller: &mut Teller<'_>, it: Con
 
 /// Notes in the transcript why a turn could not even begin.
 async fn save_failure(gateway: &Gateway, run: &Run, words: &str) {
-    let at = clock::now_ms();
-    let notice = Entry::Notice { text: words.to_owned() };
-    let record = Record { role: notice.role().to_owned(), message: notice.to_message(at), at };
+    let record = record(&Entry::Notice { text: words.to_owned() });
     let end = RunEnd {
         status: RunStatus::Error,
         error: Some(words.to_owned()),
         input_tokens: 0,
         output_tokens: 0,
-        at,
+        at: record.at,
         records: vec![record],
     };
     if let Err(error) = gateway.save_end(&run.ask.run_id, end).await {

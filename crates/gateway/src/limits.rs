@@ -49,6 +49,14 @@ pub(crate) const HOOK_BYTES: usize = 256 * 1024;
 pub(crate) const LAST_ANSWER: Duration = Duration::from_secs(1);
 /// Bytes of one message of a person.
 pub(crate) const MESSAGE_BYTES: usize = 1024 * 1024;
+/// Pictures that come with one message.
+pub(crate) const ATTACHMENTS: usize = 8;
+/// Bytes of one picture.
+pub(crate) const ATTACHMENT_BYTES: usize = 5_000_000;
+/// Bytes of all pictures of one message.
+pub(crate) const ATTACHMENTS_BYTES: usize = 15_000_000;
+/// Bytes of a text of a workspace that is looked at from afar.
+pub(crate) const WORKSPACE_TEXT_BYTES: usize = 256 * 1024;
 /// Turns of one session that wait for their turn.
 pub(crate) const QUEUED_RUNS: usize = 20;
 /// Ended runs that are remembered for `agent.wait` and for repeated keys.
@@ -90,6 +98,14 @@ pub(crate) const LONGEST_INVOKE: Duration = Duration::from_secs(10 * 60);
 pub(crate) const INVOKES: usize = 32;
 /// Bytes of the parameters of a node's command.
 pub(crate) const INVOKE_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of one piece of a node's result under way.
+pub(crate) const PROGRESS_BYTES: usize = 16 * 1024;
+/// How long something waits for a node that sleeps, in milliseconds, at most.
+pub(crate) const NODE_WORK_MS: u64 = 24 * 60 * 60 * 1000;
+/// How long a command waits for a node in the background, in milliseconds.
+pub(crate) const NODE_ACTION_MS: u64 = 10 * 60 * 1000;
+/// Commands that wait for one node in the background; the oldest makes room.
+pub(crate) const NODE_ACTIONS: usize = 64;
 /// Bytes of an agent's id.
 pub(crate) const AGENT_ID_BYTES: usize = 64;
 /// Agents that may be made over the control plane.

@@ -3,6 +3,7 @@
 mod allowed;
 mod book;
 mod invoke;
+mod pending;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,9 @@ use crate::state::Gateway;
 use book::{Book, Known};
 
 pub(crate) use allowed::Settings;
+use invoke::check;
 pub(crate) use invoke::{Flights, invoke, take_result};
+pub(crate) use pending::{ack, check_progress, drain, enqueue, pull};
 
 /// Those of a gateway.
 #[derive(Debug, Default)]
@@ -29,6 +32,8 @@ pub(crate) struct Nodes {
     book: Mutex<Option<Book>>,
     /// What they are asked for now.
     flights: Flights,
+    /// What they should do when they come.
+    waiting: pending::Waiting,
 }
 
 impl Nodes {
@@ -190,6 +195,7 @@ impl Gateway {
             book.pending.retain(|it| it.about.node_id != id);
             book.nodes.remove(id).map(|_| ()).ok_or_else(unknown)
         })?;
+        self.nodes.waiting.forget(id);
         if let Some(client) = self.nodes.connection(id) {
             client.close(protocol::error::close::AUTH_CHANGED, "this node was removed");
         }

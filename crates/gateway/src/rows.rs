@@ -52,7 +52,7 @@ impl Rows {
         let (provider, name) = self.model.split_once('/').unwrap_or(("", &self.model));
         json!({
             "modelProvider": provider, "model": name, "contextTokens": self.context_tokens,
-            "thinkingLevels": ThinkingLevel::all(), "thinkingOptions": [ThinkingLevel::DEFAULT],
+            "thinkingLevels": ThinkingLevel::all(), "thinkingOptions": ThinkingLevel::IDS,
             "thinkingDefault": ThinkingLevel::DEFAULT,
         })
     }
@@ -83,7 +83,7 @@ impl Rows {
             model_override_source: session.model.as_ref().map(|_| "user".to_owned()),
             thinking_default: ThinkingLevel::DEFAULT.to_owned(),
             thinking_levels: ThinkingLevel::all(),
-            thinking_options: vec![ThinkingLevel::DEFAULT.to_owned()],
+            thinking_options: ThinkingLevel::ids(),
             effective_queue_mode: queue.to_owned(),
             is_main: rest == crate::keys::MAIN,
             session_id: session.session_id,
@@ -131,6 +131,7 @@ pub(crate) fn shown(record: StoredRecord) -> Value {
         message["idempotencyKey"] = key;
     }
     message["__openclaw"] = place;
+    leave_out_pictures(&mut message);
     message
 }
 
@@ -143,6 +144,19 @@ fn same(row: Option<&Row>) -> Map<String, Value> {
         all.remove(name);
     }
     all
+}
+
+/// Of a picture, what it is and how large: its bytes would fill every page of a history.
+fn leave_out_pictures(message: &mut Value) {
+    let parts = message.get_mut("content").and_then(Value::as_array_mut);
+    for part in parts.into_iter().flatten().filter_map(Value::as_object_mut) {
+        if part.get("type").is_some_and(|it| it == "image")
+            && let Some(Value::String(data)) = part.remove("data")
+        {
+            part.insert("omitted".to_owned(), json!(true));
+            part.insert("bytes".to_owned(), json!(data.len() / 4 * 3));
+        }
+    }
 }
 
 /// The message that stands for what a compaction took out.

@@ -1,6 +1,7 @@
 //! Turns that were asked for: accepted once they are on disk, one at a time in a session, known by their key.
 
 mod extras;
+mod joining;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use agent::turn::Stop;
 use base::clock;
 use protocol::{Code, Refusal};
+use providers::Image;
 use store::{Accepted, Expected, NewRun, RunStatus, StoreError};
 use tokio::sync::{Notify, oneshot, watch};
 use tracing::debug;
@@ -20,6 +22,7 @@ use crate::limits::{MESSAGE_BYTES, QUEUED_RUNS, REMEMBERED_RUNS};
 use crate::state::Gateway;
 use crate::supervisor::Stage;
 pub(crate) use extras::{Extras, Told};
+pub(crate) use joining::Waits;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -36,12 +39,40 @@ pub(crate) struct Ask {
     pub(crate) extra: Option<String>,
     /// What must be so of the conversation.
     pub(crate) expected: Expected,
+    /// What the person shows.
+    pub(crate) images: Vec<Image>,
+    /// How much the model is to think; as the conversation says when absent.
+    pub(crate) thinking: Option<String>,
+    /// Whether it may become a part of a turn under way.
+    pub(crate) joins: Joins,
+}
+
+/// Whether a message that waits may become a part of another's turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Joins {
+    /// It has a turn of its own.
+    #[default]
+    Nobody,
+    /// The turn under way, before it asks the model again.
+    TheTurnUnderWay,
+    /// The turn of one before it that waits as well.
+    ThoseThatWait,
 }
 
 impl Ask {
     /// A message, and nothing else.
     pub(crate) fn new(run_id: String, key: SessionKey, message: String) -> Self {
-        Self { run_id, key, message, limit: None, extra: None, expected: Expected::default() }
+        Self {
+            run_id,
+            key,
+            message,
+            limit: None,
+            extra: None,
+            expected: Expected::default(),
+            images: Vec::new(),
+            thinking: None,
+            joins: Joins::default(),
+        }
     }
 }
 
@@ -61,6 +92,8 @@ pub(crate) struct Run {
     text: Mutex<String>,
     /// The place of the last record that was told of.
     told: AtomicU64,
+    /// Whether it is on disk, and whether it has become a part of another turn.
+    pub(crate) waits: Waits,
 }
 
 /// How a turn ended.
@@ -331,6 +364,7 @@ impl Gateway {
             was_cut: AtomicBool::new(false),
             extras,
             told: AtomicU64::new(u64::MAX),
+            waits: Waits::default(),
             ask,
         });
         self.runs.received_at.store(accepted_at, Ordering::Relaxed);
@@ -350,7 +384,7 @@ impl Gateway {
         if self.force().agents.find(ask.key.agent()).is_none() {
             return Err(crate::agents::not_found(ask.key.agent()));
         }
-        if ask.message.trim().is_empty() {
+        if ask.message.trim().is_empty() && ask.images.is_empty() {
             return Err(Refusal::invalid("the message is empty"));
         }
         if ask.message.len() > MESSAGE_BYTES {
@@ -370,8 +404,8 @@ impl Gateway {
     }
 
     async fn store_run(&self, run: &Run) -> Result<Accepted, Refusal> {
-        let Ask { run_id, key, message, .. } = &run.ask;
-        let entry = agent::Entry::User { text: message.clone() };
+        let Ask { run_id, key, message, images, .. } = &run.ask;
+        let entry = agent::Entry::User { text: message.clone(), images: images.clone() };
         let new = NewRun {
             run_id: run_id.clone(),
             session_key: key.as_str().to_owned(),
@@ -426,10 +460,14 @@ impl Gateway {
             if !is_new {
                 return;
             }
+            run.waits.is_stored();
             debug!(run = run.ask.run_id, session = run.ask.key.as_str(), "accepted");
             let lane = gateway.runs.lane(&run.ask.key);
             let turn = async {
                 let _alone = lane.lock().await;
+                if run.waits.has_joined() {
+                    return driver::joined(&gateway, &run);
+                }
                 gateway.tell_changed(&run.ask.key, "start", Some(&run.ask.run_id)).await;
                 driver::drive(&gateway, &run).await
             };

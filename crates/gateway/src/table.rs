@@ -165,9 +165,14 @@ fn unknown(method: &str, caller: &Caller) -> Refusal {
             None => Refusal::invalid(text),
         };
     }
-    match caller.client.who.role {
-        Role::Operator => unauthorized(caller, missing(Scope::Admin)),
-        Role::Node => unauthorized(caller, Refusal::invalid("unauthorized role: node")),
+    match (caller.client.who.role, protocol::methods::refused(method)) {
+        // A node host calls what is a node's own, whoever it talks to: that is no attack.
+        (Role::Node, Some(why)) if method.starts_with("node.") => {
+            Refusal::invalid(format!("unknown method: {method} ({why})"))
+                .details(json!({"code": "METHOD_NOT_SERVED", "reason": why}))
+        }
+        (Role::Operator, _) => unauthorized(caller, missing(Scope::Admin)),
+        (Role::Node, _) => unauthorized(caller, Refusal::invalid("unauthorized role: node")),
     }
 }
 

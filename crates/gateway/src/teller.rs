@@ -9,6 +9,7 @@ use providers::{ErrorKind, ModelError, ToolCall};
 use serde_json::{Value, json};
 
 use crate::audience::{Audience, Client};
+use crate::driver::ShowsTools;
 use crate::limits::DELTA_PACE;
 use crate::runs::Run;
 
@@ -29,6 +30,7 @@ pub(crate) struct Teller<'a> {
     /// Whether `chat` has told a text of an earlier round, which the next one takes the place of.
     replaces: bool,
     last_delta: Option<Instant>,
+    shows_tools: ShowsTools,
 }
 
 impl<'a> Teller<'a> {
@@ -49,7 +51,15 @@ impl<'a> Teller<'a> {
             told,
             replaces,
             last_delta: None,
+            shows_tools: ShowsTools::default(),
         }
+    }
+
+    /// Tells of tools to those as well who have not asked for them.
+    #[must_use]
+    pub(crate) fn with_tools_shown(mut self, shows_tools: ShowsTools) -> Self {
+        self.shows_tools = shows_tools;
+        self
     }
 
     /// The turn begins.
@@ -188,10 +198,23 @@ impl<'a> Teller<'a> {
 
     fn tool_step(&mut self, data: Value) {
         let event = self.agent_event("tool", data);
-        self.audience.tell_session(Name::Agent, &event.session_key, &event, Client::wants_tools);
         let key = &event.session_key;
+        let (slow, shown) = (Name::Agent.row().slow, self.shows_tools != ShowsTools::No);
+        let asked = |it: &Client| it.wants_tools() && it.hears_of(key);
+        self.audience.tell_those(Name::Agent, &event, slow, asked);
+        if shown {
+            let mut brief = event.clone();
+            if self.shows_tools == ShowsTools::Calls
+                && let Some(data) = brief.data.as_object_mut()
+            {
+                data.remove("result");
+            }
+            let unasked = |it: &Client| !it.wants_tools() && it.hears_of(key);
+            self.audience.tell_those(Name::Agent, &brief, slow, unasked);
+            self.audience.tell_nodes(Name::Agent, key, &brief);
+        }
         let slow = Name::SessionTool.row().slow;
-        let follows = |it: &Client| it.follows(key) && !(it.wants_tools() && it.hears_of(key));
+        let follows = |it: &Client| it.follows(key) && !((shown || it.wants_tools()) && it.hears_of(key));
         self.audience.tell_those(Name::SessionTool, &event, slow, follows);
     }
 

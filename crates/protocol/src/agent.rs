@@ -42,6 +42,12 @@ pub struct RunParams {
     /// Put after the system prompt, for this turn only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra_system_prompt: Option<String>,
+    /// As that of `chat.send`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<String>,
+    /// As those of `chat.send`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<crate::chat::Attachment>,
 }
 
 /// `payload` of `agent`; which of the two is told by `status`.

@@ -1,8 +1,12 @@
 //! `agents.*`, `agent.identity.get`: who answers here, and the files that tell them who they are.
 
+mod workspace;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Method, Scope};
+
+pub use workspace::*;
 
 /// The files of an agent that can be read and written over the control plane.
 pub const FILES: [&str; 6] = ["AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "BOOTSTRAP.md", "MEMORY.md"];

@@ -1,9 +1,13 @@
 //! `exec.approval.*`, a decision about one command, and `exec.approvals.*`, the document that says what needs one.
 
+mod ledger;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{Method, Scope};
+
+pub use ledger::*;
 
 /// What a person decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

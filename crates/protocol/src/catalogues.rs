@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Method, Scope};
+use crate::{Callers, Method, Scope};
 
 /// Parameters of a method that takes none that matter here.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -62,6 +62,25 @@ impl Method for SkillsStatus {
     const SCOPE: Option<Scope> = Some(Scope::Read);
     type Params = OfAgent;
     type Reply = Skills;
+}
+
+/// `skills.bins`: the programs that skills need, which a node host may let run by themselves. There are no skills here.
+pub enum SkillsBins {}
+
+impl Method for SkillsBins {
+    const NAME: &'static str = "skills.bins";
+    const SCOPE: Option<Scope> = None;
+    const CALLERS: Callers = Callers::Nodes;
+    type Params = Nothing;
+    type Reply = Bins;
+}
+
+/// `payload` of `skills.bins`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Bins {
+    /// Their names; empty.
+    pub bins: Vec<String>,
 }
 
 /// `cron.list`: timed jobs; there are none yet.

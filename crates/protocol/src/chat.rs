@@ -34,10 +34,13 @@ pub struct SendParams {
     /// Ends the turn after this many milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// Must be empty here: files come in with a later version.
+    /// Pictures that the person shows: at most 8, of 5 MB each and 15 MB in all. Other files are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attachments: Vec<Value>,
-    /// What becomes of a turn under way.
+    pub attachments: Vec<Attachment>,
+    /// How much the model is to think this once: `off`, `minimal`, `low`, `medium`, `high`, `xhigh`, `adaptive`, `max`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<String>,
+    /// What becomes of a turn under way; as the conversation says when absent, and else `followup`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_mode: Option<QueueMode>,
     /// Whether a message that looks like a command goes to the model.
@@ -51,6 +54,25 @@ pub struct SendParams {
     pub expected_leaf_entry_id: Option<String>,
 }
 
+/// A file that comes with a message. What it is, is told by its bytes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Attachment {
+    /// `image`, by the sender's account.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Such as `image/png`, by the sender's account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mime_type: Option<String>,
+    /// Its name, for messages about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+    /// Its bytes in base64, or a `data:` URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+}
+
 /// What becomes of a turn under way when something else is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -60,9 +82,10 @@ pub enum QueueMode {
     Followup,
     /// It is stopped, and those that wait too; the message has its turn at once.
     Interrupt,
-    /// Refused here: the message would have to get into the turn under way.
+    /// It goes on, and is told of the message before it asks the model again; one that asks no more leaves the message
+    /// a turn of its own.
     Steer,
-    /// Refused here: messages that wait would have to become one.
+    /// It goes on; the messages that wait behind each other in this way are answered in one turn after it.
     Collect,
 }
 

@@ -1,10 +1,14 @@
 //! `node.*`: devices that do what they are asked, as far as somebody has allowed it.
 
+mod pending;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::approvals::{Done, NoParams};
 use crate::{Callers, Method, Scope};
+
+pub use pending::*;
 
 /// `node.list`: all that are known or connected.
 pub enum List {}

@@ -1,6 +1,7 @@
 //! `sessions.*`: the conversations of an instance.
 
 mod change;
+mod many;
 mod read;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::{Method, Scope};
 
 pub use change::*;
+pub use many::*;
 pub use read::*;
 
 /// `sessions.list`: newest first.
@@ -261,18 +263,26 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ThinkingLevel {
-    /// `off`.
+    /// One of [`ThinkingLevel::IDS`].
     pub id: String,
     /// For people.
     pub label: String,
 }
 
 impl ThinkingLevel {
-    /// The one that there is: models think as they do by themselves.
-    pub const DEFAULT: &'static str = "off";
+    /// All that there are. `off` and `adaptive` leave it to the model.
+    pub const IDS: [&'static str; 8] =
+        ["off", "minimal", "low", "medium", "high", "xhigh", "adaptive", "max"];
+    /// What holds where nothing is said.
+    pub const DEFAULT: &'static str = Self::IDS[0];
 
-    /// All that there are.
+    /// All of them, as clients show them.
     pub fn all() -> Vec<Self> {
-        vec![Self { id: Self::DEFAULT.to_owned(), label: Self::DEFAULT.to_owned() }]
+        Self::IDS.iter().map(|it| Self { id: (*it).to_owned(), label: (*it).to_owned() }).collect()
+    }
+
+    /// Their ids.
+    pub fn ids() -> Vec<String> {
+        Self::IDS.iter().map(|it| (*it).to_owned()).collect()
     }
 }

@@ -98,6 +98,65 @@ impl Method for RestartRequest {
     type Reply = RestartReply;
 }
 
+/// `gateway.restart.preflight`: what a restart would wait for now.
+pub enum RestartPreflight {}
+
+impl Method for RestartPreflight {
+    const NAME: &'static str = "gateway.restart.preflight";
+    const SCOPE: Option<Scope> = Some(Scope::Read);
+    type Params = crate::approvals::NoParams;
+    type Reply = Preflight;
+}
+
+/// `payload` of `gateway.restart.preflight`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Preflight {
+    /// Whether a restart would wait for nothing.
+    pub safe: bool,
+    /// What is under way.
+    pub counts: PreflightCounts,
+    /// What it would wait for.
+    pub blockers: Vec<PreflightBlocker>,
+    /// The same for people.
+    pub summary: String,
+}
+
+/// What is under way. Numbers of what this program does not have are always 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PreflightCounts {
+    /// Messages that wait for their turn.
+    pub queue_size: usize,
+    /// Always 0.
+    pub pending_replies: usize,
+    /// Turns.
+    pub embedded_runs: usize,
+    /// Always 0.
+    pub cron_runs: usize,
+    /// Always 0.
+    pub background_exec_sessions: usize,
+    /// Always 0.
+    pub root_requests: usize,
+    /// Always 0.
+    pub active_tasks: usize,
+    /// All of them.
+    pub total_active: usize,
+}
+
+/// Something that a restart would wait for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PreflightBlocker {
+    /// `embedded-run`, `queue`.
+    pub kind: String,
+    /// How many.
+    pub count: usize,
+    /// For people.
+    pub message: String,
+}
+
 /// `params` of `gateway.restart.request`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

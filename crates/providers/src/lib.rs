@@ -8,15 +8,19 @@ pub mod route;
 pub mod sse;
 pub mod vendors;
 
+mod effort;
 mod error;
 #[cfg(test)]
 mod script;
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
+pub use effort::Effort;
 pub use error::{ErrorKind, ModelError};
 
 /// What comes back while a model answers, in order. Dropping it aborts the request. After an error or
@@ -51,6 +55,8 @@ pub struct ModelRequest {
     pub tools: Vec<ToolSpec>,
     /// The longest answer in tokens; the provider's own default when `None`.
     pub max_tokens: Option<u32>,
+    /// How much the model is to think; its own measure when `None`.
+    pub effort: Option<Effort>,
 }
 
 /// One entry of the conversation.
@@ -58,8 +64,10 @@ pub struct ModelRequest {
 pub enum Message {
     /// What a person wrote.
     User {
-        /// The words.
+        /// The words; may be empty when there are pictures.
         text: String,
+        /// What the person shows.
+        images: Vec<Image>,
     },
     /// What the model answered.
     Assistant {
@@ -75,6 +83,21 @@ pub enum Message {
         /// The result as text.
         text: String,
     },
+}
+
+/// A picture.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its kind, such as `image/png`.
+    pub mime: Cow<'static, str>,
+    /// Its bytes in base64. Shared, as a conversation is asked about many times.
+    pub data: Arc<str>,
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Image({}, {} bytes)", self.mime, self.data.len())
+    }
 }
 
 /// A tool, as the model is told of it.

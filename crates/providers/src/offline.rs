@@ -67,6 +67,7 @@ mod tests {
             messages: Vec::new(),
             tools: Vec::new(),
             max_tokens: None,
+            effort: None,
         };
         let deltas: Vec<_> =
             Offline::new("work").ask(request).map(|it| it.expect("never fails")).collect().await;

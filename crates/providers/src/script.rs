@@ -107,9 +107,10 @@ pub(crate) fn question() -> ModelRequest {
     ModelRequest {
         model: "m".to_owned(),
         system: String::new(),
-        messages: vec![Message::User { text: "hello".to_owned() }],
+        messages: vec![Message::User { text: "hello".to_owned(), images: Vec::new() }],
         tools: Vec::new(),
         max_tokens: None,
+        effort: None,
     }
 }
 

@@ -11,6 +11,7 @@ mod import;
 mod migrate;
 mod open;
 mod runs;
+mod search;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use change::{Compacted, Cut, SessionPatch};
 pub use error::StoreError;
 pub use import::{ImportOutcome, NewRecord, NewSession};
 pub use runs::{Accepted, Expected, NewRun, Run, RunEnd, RunStatus};
+pub use search::{Hit, Wanted};
 pub use sessions::{Session, SessionOrder, SessionPage, SessionQuery};
 pub use transcripts::{Record, StoredRecord};
 pub use usage::{Spent, UsageQuery};

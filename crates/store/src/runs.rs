@@ -162,6 +162,30 @@ impl Store {
         Ok(history)
     }
 
+    /// Lets a queued run become a part of the one under way in its session: its message moves to the end of the
+    /// transcript, and it has ended well. Returns the message's place there.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRun`], [`StoreError::NotQueued`], or when the database cannot be written.
+    pub fn join_run(&mut self, run_id: &str, at: u64) -> Result<u64, StoreError> {
+        let run = self.known_run(run_id)?;
+        if run.status != RunStatus::Queued {
+            return Err(StoreError::NotQueued { run_id: run_id.to_owned(), status: run.status });
+        }
+        let failed = self.failed("join a run to another");
+        let transaction = self.connection.transaction().map_err(&failed)?;
+        let join = |transaction: &Transaction<'_>| {
+            let transcript = move_message(transaction, run_id, at)?;
+            let update = "UPDATE runs SET status = 'ok', started_at = ?2, ended_at = ?2 WHERE run_id = ?1";
+            execute(transaction, update, params![run_id, signed(at)])?;
+            let last = "SELECT max(seq) FROM records WHERE transcript = ?1";
+            transaction.prepare_cached(last)?.query_row([transcript], |row| unsigned(row, 0))
+        };
+        let place = join(&transaction).map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+        Ok(place)
+    }
+
     /// Ends a run, with what it said, in one step. What it says goes into the transcript in which it started, also
     /// when the session was reset meanwhile. A run that never started gets its message into the transcript first.
     /// A run that has ended stays as it ended: a second end changes nothing.

@@ -408,3 +408,20 @@ fn a_folder_that_is_missing_or_a_file_is_told() {
     fs::create_dir_all(missing.join(FILE)).expect("a folder in its place");
     assert!(matches!(Store::open(&missing), Err(StoreError::Open { .. })));
 }
+
+#[test]
+fn a_run_that_joins_another_leaves_its_message_once_and_is_over() {
+    let home = folder();
+    let mut store = open(home.path());
+    for (run, text) in [("a", "first"), ("b", "second")] {
+        store.accept_run(&asked(run, "s", text), "main").expect("accepted");
+    }
+    store.start_run("a", 5).expect("started");
+    assert_eq!(store.join_run("b", 6).expect("joined"), 2);
+    assert_eq!(store.run("b").expect("read").map(|it| it.status), Some(RunStatus::Ok));
+    let twice = store.join_run("b", 7);
+    assert!(matches!(twice, Err(StoreError::NotQueued { status: RunStatus::Ok, .. })), "{twice:?}");
+    assert!(matches!(store.join_run("a", 7), Err(StoreError::NotQueued { .. })), "it is under way");
+    store.end_run("b", &ended(RunStatus::Ok, vec![said("never", 8)])).expect("it has ended already");
+    assert_eq!(lines(&store, "s").len(), 2);
+}

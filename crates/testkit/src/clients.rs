@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -48,6 +48,23 @@ impl Clients {
         Output::within(self.node(&program, args), LIMIT)
     }
 
+    /// The original's node host, of this gateway on loopback, until it is dropped.
+    ///
+    /// # Panics
+    /// As [`Clients::original`].
+    #[track_caller]
+    pub fn node_host(&self, port: u16, token: &str) -> NodeHost {
+        let program = installed().join("node_modules/openclaw/openclaw.mjs");
+        let port = port.to_string();
+        let args = ["node", "run", "--host", "127.0.0.1", "--port", &port, "--display-name", "kitchen"];
+        let mut command = self.node(&program, &args);
+        // It would look for a newer version of itself, and end where it cannot.
+        command.env("OPENCLAW_GATEWAY_TOKEN", token).env("OPENCLAW_NO_AUTO_UPDATE", "1");
+        let log = std::fs::File::create(self.home.join("node-host.log")).expect("a file of the sandbox");
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a descriptor")).stderr(log);
+        NodeHost(command.spawn().expect("node can be started"))
+    }
+
     /// What `clients/library.cjs` sees at `url`: pairs of what and value, in its order.
     ///
     /// # Panics
@@ -73,6 +90,16 @@ impl Clients {
         command.env("HOME", &self.home).env("PATH", "/usr/bin:/bin").env("NO_COLOR", "1");
         command.env("NODE_PATH", installed().join("node_modules"));
         command
+    }
+}
+
+/// A program that runs until this is dropped.
+pub struct NodeHost(Child);
+
+impl Drop for NodeHost {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

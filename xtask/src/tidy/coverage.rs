@@ -13,10 +13,10 @@ const TYPES: &str = "crates/protocol/src/";
 const DECLARATION: &str = "const NAME: &'static str = \"";
 
 /// Methods that are answered, at least. A ratchet: it only rises.
-const AT_LEAST: usize = 101;
+const AT_LEAST: usize = 121;
 
 /// Methods that are answered or refused by name, at least. A ratchet: it only rises.
-const DECIDED: usize = 336;
+const DECIDED: usize = 367;
 
 /// Methods that the original has: the list is complete.
 const ALL: usize = 491;

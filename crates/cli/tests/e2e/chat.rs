@@ -108,10 +108,6 @@ fn what_is_under_way_goes_on_or_gives_way_as_the_caller_says() {
     assert_eq!(history["pendingInputs"]["total"], 1);
     assert_eq!(history["pendingInputs"]["items"][0]["text"], "waits");
     let send = |mode: &str| json!({"sessionKey": "s", "message": "now", "idempotencyKey": format!("k-{mode}"), "queueMode": mode});
-    for mode in ["steer", "collect"] {
-        let text = refused(&mut person, "chat.send", send(mode));
-        assert!(text.starts_with(&format!("queueMode \"{mode}\" is not served")), "{text}");
-    }
     assert_eq!(done(&mut person, "chat.send", send("interrupt"))["status"], "started");
     assert_eq!(person.hear(&slow)["state"], "aborted");
     assert_eq!(person.hear(&waiting)["state"], "aborted");

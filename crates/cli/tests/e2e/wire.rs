@@ -94,7 +94,11 @@ fn bad_params_are_told_by_their_place() {
         ("chat.send", send("message", json!("  ")), "the message is empty"),
         ("chat.send", send("idempotencyKey", json!("")), "idempotencyKey must have 1 to 256 bytes"),
         ("chat.send", send("sessionKey", json!("agent::x")), "bad sessionKey: after \"agent:\""),
-        ("chat.send", send("attachments", json!([{}])), "this version takes no attachments"),
+        (
+            "chat.send",
+            send("attachments", json!([{}])),
+            "invalid chat.send params: at /attachments/0: has no content",
+        ),
         (
             "chat.history",
             json!({"sessionKey": "main", "limit": "all"}),

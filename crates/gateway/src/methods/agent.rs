@@ -45,8 +45,10 @@ pub(super) async fn run(caller: Caller, params: RunParams) -> Result<RunReply, R
         return Ok(reply);
     }
     let limit = params.timeout.filter(|it| *it > 0).map(Duration::from_secs);
-    let extra = params.extra_system_prompt;
-    let ask = Ask { limit, extra, ..Ask::new(run_id.clone(), key.clone(), params.message) };
+    crate::methods::sessions::check_level("agent", params.thinking.as_deref())?;
+    let images = chat::images("agent", &params.attachments)?;
+    let (extra, thinking) = (params.extra_system_prompt, params.thinking);
+    let ask = Ask { limit, extra, thinking, images, ..Ask::new(run_id.clone(), key.clone(), params.message) };
     let run = match gateway.accept(ask).await? {
         Started::New(run) | Started::UnderWay(run) => run,
         Started::Over(run) => {

@@ -2,6 +2,7 @@
 
 mod entries;
 pub(super) mod files;
+pub(super) mod workspace;
 
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
@@ -40,7 +41,7 @@ pub(super) async fn list(caller: Caller, _: ListParams) -> Result<ListReply, Ref
         model: it.model.clone().map(|primary| Model { primary }),
         is_default: it.id == agents.default().id,
         thinking_levels: ThinkingLevel::all(),
-        thinking_options: vec![ThinkingLevel::DEFAULT.to_owned()],
+        thinking_options: ThinkingLevel::ids(),
         thinking_default: ThinkingLevel::DEFAULT.to_owned(),
         workspace_git: it.workspace.join(".git").exists(),
     };

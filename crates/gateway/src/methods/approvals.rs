@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use protocol::Refusal;
 use protocol::approvals::{
-    Accepted, Decided, Done, IdParams, NoParams, Pending, Policy, PolicyParams, RequestParams, RequestReply,
-    ResolveParams, Shown,
+    Accepted, DecideParams, DecideReply, Decided, Done, Found, HistoryParams, HistoryReply, IdParams,
+    NoParams, NodePolicyParams, NodePolicySetParams, Pending, Policy, PolicyParams, RequestParams,
+    RequestReply, ResolveParams, Shown,
 };
+use protocol::nodes::InvokeParams;
+use serde_json::{Value, json};
 
 use crate::approvals::{self, Answer, Question};
+use crate::nodes;
 use crate::table::Caller;
 
 pub(super) async fn request(caller: Caller, params: RequestParams) -> Result<RequestReply, Refusal> {
@@ -77,4 +81,51 @@ pub(super) async fn policy_get(caller: Caller, _: NoParams) -> Result<Policy, Re
 pub(super) async fn policy_set(caller: Caller, params: PolicyParams) -> Result<Policy, Refusal> {
     approvals::replace_document(&caller.gateway, params.file, params.base_hash.as_deref())?;
     approvals::document(&caller.gateway)
+}
+
+pub(super) async fn find(caller: Caller, params: IdParams) -> Result<Found, Refusal> {
+    Ok(Found { approval: approvals::look(&caller.gateway, &params.id)? })
+}
+
+pub(super) async fn decide(caller: Caller, params: DecideParams) -> Result<DecideReply, Refusal> {
+    approvals::decide(&caller.gateway, &caller.client, &params)
+}
+
+pub(super) async fn history(caller: Caller, params: HistoryParams) -> Result<HistoryReply, Refusal> {
+    approvals::history(&caller.gateway, &params)
+}
+
+pub(super) async fn node_policy_get(caller: Caller, params: NodePolicyParams) -> Result<Value, Refusal> {
+    let policy = ask_node(&caller, params.node_id, "system.execApprovals.get", json!({})).await?;
+    if policy.is_object() {
+        return Ok(policy);
+    }
+    Err(Refusal::unavailable("the node answered with something that is no approvals document"))
+}
+
+pub(super) async fn node_policy_set(caller: Caller, params: NodePolicySetParams) -> Result<Value, Refusal> {
+    let wished = match (params.file, params.native, &params.base_hash) {
+        (Some(file), None, _) => json!({"file": file, "baseHash": params.base_hash}),
+        (None, Some(native), Some(hash)) => {
+            let mut wished = Value::Object(native);
+            wished["baseHash"] = json!(hash);
+            wished
+        }
+        _ => {
+            let text = "invalid exec.approvals.node.set params: needs file, or native with baseHash";
+            return Err(Refusal::invalid(text));
+        }
+    };
+    ask_node(&caller, params.node_id, "system.execApprovals.set", wished).await
+}
+
+async fn ask_node(caller: &Caller, node_id: String, command: &str, params: Value) -> Result<Value, Refusal> {
+    let invoke = InvokeParams {
+        node_id,
+        command: command.to_owned(),
+        params: Some(params),
+        timeout_ms: None,
+        idempotency_key: uuid::Uuid::new_v4().to_string(),
+    };
+    Ok(nodes::invoke(caller, invoke).await?.payload)
 }

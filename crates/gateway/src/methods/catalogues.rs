@@ -4,7 +4,7 @@ use agent::tools::{self, Risk, Tool as AgentTool};
 use base::clock;
 use protocol::Refusal;
 use protocol::catalogues::{
-    Channels, Commands, CronJobs, CronPast, CronState, Nothing, OfAgent, Questions, Skills, Talk,
+    Bins, Channels, Commands, CronJobs, CronPast, CronState, Nothing, OfAgent, Questions, Skills, Talk,
     TaskSuggestions, Tasks, Tool, ToolGroup, ToolProfile, Tools, Tts, TtsSpeakers, Update, Voicewake,
 };
 use serde_json::{Map, Value};
@@ -77,6 +77,10 @@ pub(super) async fn skills(caller: Caller, params: OfAgent) -> Result<Skills, Re
         managed_skills_dir: caller.gateway.instance.state_dir.join("skills").display().to_string(),
         skills: Vec::new(),
     })
+}
+
+pub(super) async fn skills_bins(_: Caller, _: Nothing) -> Result<Bins, Refusal> {
+    Ok(Bins { bins: Vec::new() })
 }
 
 pub(super) async fn cron_list(_: Caller, _: Nothing) -> Result<CronJobs, Refusal> {

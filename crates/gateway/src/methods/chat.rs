@@ -1,5 +1,6 @@
 //! `chat.*`.
 
+mod attachments;
 mod history;
 
 use std::sync::Arc;
@@ -19,11 +20,12 @@ use store::{Expected, Record, StoreError};
 use crate::commands;
 use crate::keys::SessionKey;
 use crate::limits::MESSAGE_BYTES;
-use crate::runs::{Ask, Claimed, Ended, Started, word_of};
+use crate::runs::{Ask, Claimed, Ended, Joins, Started, word_of};
 use crate::state::Gateway;
 use crate::supervisor::Stage;
 use crate::table::Caller;
 
+pub(super) use attachments::{images, kind};
 pub(super) use history::{history, message, within};
 
 /// The longest label of a message that is put in, in characters.
@@ -36,9 +38,8 @@ const INJECTED: (u64, &str) = (0, "injected");
 pub(super) async fn send(caller: Caller, params: SendParams) -> Result<SendReply, Refusal> {
     let gateway = &caller.gateway;
     let key = caller.gateway.session_key(&params.session_key)?;
-    if !params.attachments.is_empty() {
-        return Err(Refusal::invalid("this version takes no attachments: send the text alone"));
-    }
+    let images = images("chat.send", &params.attachments)?;
+    super::sessions::check_level("chat.send", params.thinking.as_deref())?;
     if commands::is_stop(&params.message) {
         return Ok(SendReply::Stopped(stop(gateway, &key, None)?));
     }
@@ -54,31 +55,49 @@ pub(super) async fn send(caller: Caller, params: SendParams) -> Result<SendReply
         };
         return Ok(SendReply::Run { run_id, status: status.to_owned() });
     }
-    match params.queue_mode {
-        None | Some(QueueMode::Followup) => {}
+    let joins = match queue_mode(gateway, &key, params.queue_mode).await {
+        QueueMode::Followup => Joins::Nobody,
+        QueueMode::Steer => Joins::TheTurnUnderWay,
+        QueueMode::Collect => Joins::ThoseThatWait,
         // Not for a message that is known already: it would stop itself.
-        Some(QueueMode::Interrupt) if gateway.runs.active(&run_id).is_none() => gateway.stop_session(&key),
-        Some(QueueMode::Interrupt) => {}
-        Some(mode @ (QueueMode::Steer | QueueMode::Collect)) => {
-            let mode = if mode == QueueMode::Steer { "steer" } else { "collect" };
-            let text =
-                format!("queueMode \"{mode}\" is not served by this version; use followup or interrupt");
-            return Err(Refusal::invalid(text));
+        QueueMode::Interrupt => {
+            if gateway.runs.active(&run_id).is_none() {
+                gateway.stop_session(&key);
+            }
+            Joins::Nobody
         }
-    }
+    };
     let limit = params.timeout_ms.filter(|it| *it > 0).map(Duration::from_millis);
     let expected = Expected {
         session_id: params.session_id,
         revision: None,
         last_record: params.expected_leaf_entry_id,
     };
-    let ask = Ask { limit, expected, ..Ask::new(run_id.clone(), key, params.message) };
+    let thinking = params.thinking;
+    let ask =
+        Ask { limit, expected, images, thinking, joins, ..Ask::new(run_id.clone(), key, params.message) };
     let status = match gateway.accept(ask).await? {
         Started::New(_) => "started",
         Started::UnderWay(_) => "in_flight",
         Started::Over(run) => word_of(run.status),
     };
     Ok(SendReply::Run { run_id, status: status.to_owned() })
+}
+
+/// What becomes of a turn under way: as the message says, or else the conversation.
+async fn queue_mode(gateway: &Gateway, key: &SessionKey, wished: Option<QueueMode>) -> QueueMode {
+    if let Some(mode) = wished {
+        return mode;
+    }
+    // Where nothing is under way, it is all the same, and nothing is read for it.
+    if gateway.runs.of_session(key).is_empty() {
+        return QueueMode::Followup;
+    }
+    let name = key.as_str().to_owned();
+    let session = gateway.archive.with(move |store| store.session(&name)).await.ok().flatten();
+    let traits = session.and_then(|it| it.traits).and_then(|it| serde_json::from_str::<Value>(&it).ok());
+    let mode = traits.and_then(|it| serde_json::from_value(it["queueMode"].clone()).ok());
+    mode.unwrap_or(QueueMode::Followup)
 }
 
 /// Answers a command in a task of its own, so that the acknowledgement goes out before the answer.

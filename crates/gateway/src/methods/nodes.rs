@@ -5,8 +5,9 @@ use std::time::Duration;
 use base::clock;
 use protocol::approvals::{Done, NoParams};
 use protocol::nodes::{
-    Approved, EventParams, InvokeParams, Invoked, ListReply, Node, NodeParams, PairListReply, Rejected,
-    Removed, RenameParams, Renamed, RequestParams, ResultParams, Taken,
+    AckParams, Acked, Approved, DrainParams, Drained, EnqueueParams, Enqueued, EventParams, InvokeParams,
+    Invoked, ListReply, Node, NodeParams, PairListReply, ProgressParams, Pulled, Rejected, Removed,
+    RenameParams, Renamed, RequestParams, ResultParams, Taken,
 };
 use protocol::{Refusal, Scope};
 use serde::Deserialize;
@@ -76,6 +77,27 @@ pub(super) async fn invoke(caller: Caller, params: InvokeParams) -> Result<Invok
 pub(super) async fn invoke_result(caller: Caller, params: ResultParams) -> Result<Taken, Refusal> {
     let taken = nodes::take_result(&caller.gateway, &caller.client, params)?;
     Ok(Taken { ok: true, ignored: (!taken).then_some(true) })
+}
+
+pub(super) async fn invoke_progress(caller: Caller, params: ProgressParams) -> Result<Taken, Refusal> {
+    nodes::check_progress(&caller.client, &params)?;
+    Ok(Taken { ok: true, ignored: Some(true) })
+}
+
+pub(super) async fn pending_enqueue(caller: Caller, params: EnqueueParams) -> Result<Enqueued, Refusal> {
+    nodes::enqueue(&caller.gateway, params)
+}
+
+pub(super) async fn pending_drain(caller: Caller, params: DrainParams) -> Result<Drained, Refusal> {
+    nodes::drain(&caller.gateway, &caller.client, params.max_items)
+}
+
+pub(super) async fn pending_pull(caller: Caller, _: NoParams) -> Result<Pulled, Refusal> {
+    nodes::pull(&caller.gateway, &caller.client)
+}
+
+pub(super) async fn pending_ack(caller: Caller, params: AckParams) -> Result<Acked, Refusal> {
+    nodes::ack(&caller.gateway, &caller.client, params.ids)
 }
 
 /// What an event of a node carries, as far as it is understood here.

@@ -2,7 +2,10 @@
 
 mod change;
 mod compact;
+pub(super) mod groups;
+mod many;
 mod traits;
+pub(super) use traits::check_level;
 
 use base::{clock, text};
 use protocol::Refusal;
@@ -21,6 +24,7 @@ use crate::table::Caller;
 
 pub(super) use change::{abort, create, delete, patch, reset, send};
 pub(super) use compact::compact;
+pub(super) use many::{patch_many, search};
 
 /// Rows of a reply where the caller names no number.
 const ROWS: usize = 100;

@@ -2,11 +2,12 @@
 
 use base::random;
 use protocol::Refusal;
+use protocol::approvals::NoParams;
 use protocol::catalogues::Nothing;
 use protocol::presence::Entry;
 use protocol::system::{
-    Done, GatewayIdentityReply, RestartParams, RestartReply, SystemEventParams, SystemInfoReply, WakeMode,
-    WakeParams,
+    Done, GatewayIdentityReply, Preflight, PreflightBlocker, PreflightCounts, RestartParams, RestartReply,
+    SystemEventParams, SystemInfoReply, WakeMode, WakeParams,
 };
 
 use crate::VERSION;
@@ -37,6 +38,32 @@ pub(super) async fn restart(caller: Caller, params: RestartParams) -> Result<Res
     reload::restart_when_idle(gateway);
     let status = if turns == 0 { "restarting" } else { "deferred" }.to_owned();
     Ok(RestartReply { ok: true, status, turns, sentinel })
+}
+
+pub(super) async fn preflight(caller: Caller, _: NoParams) -> Result<Preflight, Refusal> {
+    let runs = &caller.gateway.runs;
+    // A conversation has one turn at a time: the others in it wait.
+    let (total_active, embedded_runs) = (runs.count(), runs.by_session().len());
+    let queue_size = total_active.saturating_sub(embedded_runs);
+    let counts = PreflightCounts { queue_size, embedded_runs, total_active, ..PreflightCounts::default() };
+    let mut blockers = Vec::new();
+    for (kind, count, what) in [
+        ("embedded-run", embedded_runs, "turn(s) under way"),
+        ("queue", queue_size, "message(s) that wait for their turn"),
+    ] {
+        if count > 0 {
+            let message = format!("{count} {what}");
+            blockers.push(PreflightBlocker { kind: kind.to_owned(), count, message });
+        }
+    }
+    let name = &caller.gateway.instance.name;
+    let reasons: Vec<&str> = blockers.iter().map(|it| it.message.as_str()).collect();
+    let summary = if reasons.is_empty() {
+        format!("instance {name} would restart at once")
+    } else {
+        format!("a restart of instance {name} would wait for {}", reasons.join(" and "))
+    };
+    Ok(Preflight { safe: total_active == 0, counts, blockers, summary })
 }
 
 pub(super) async fn event(caller: Caller, params: SystemEventParams) -> Result<Done, Refusal> {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{allowed, id};
+use super::{allowed, id, pending};
 use crate::audience::Client;
 use crate::limits::{INVOKE, INVOKE_BYTES, INVOKES, LONGEST_INVOKE};
 use crate::state::Gateway;
@@ -110,7 +110,9 @@ pub(crate) async fn invoke(caller: &Caller, params: InvokeParams) -> Result<Invo
             let (node_id, command) = (params.node_id, params.command);
             Ok(Invoked { ok: true, node_id, command, payload, payload_json })
         }
-        Ok(Ok(Outcome::Failed(error))) => Err(failed(&error)),
+        Ok(Ok(Outcome::Failed(error))) => {
+            Err(pending::put_aside(gateway, &node, &request, &error).unwrap_or_else(|| failed(&error)))
+        }
         Ok(Ok(Outcome::Lost) | Err(_)) => Err(not_connected()),
         Err(_) => {
             let error = json!({"code": "TIMEOUT", "message": "node invoke timed out"});
@@ -141,7 +143,8 @@ pub(crate) fn take_result(gateway: &Gateway, client: &Client, params: ResultPara
     Ok(flight.done.send(outcome).is_ok())
 }
 
-fn check(gateway: &Gateway, node: &Client, command: &str) -> Result<(), Refusal> {
+/// Whether a node may be asked for it now.
+pub(super) fn check(gateway: &Gateway, node: &Client, command: &str) -> Result<(), Refusal> {
     let reason = if !node.who.surface.commands.iter().any(|it| it == command) {
         "command not declared by node"
     } else if !gateway.approved_commands(node)?.iter().any(|it| it == command) {

@@ -74,7 +74,7 @@ impl Extras {
 /// By what two entries are the same: who says it, what, and which calls they make or answer.
 fn essence(entry: &Entry) -> (&'static str, &str, Vec<&str>) {
     match entry {
-        Entry::User { text } | Entry::Notice { text } => (entry.role(), text, Vec::new()),
+        Entry::User { text, .. } | Entry::Notice { text } => (entry.role(), text, Vec::new()),
         Entry::Assistant(it) => {
             (entry.role(), &it.text, it.calls.iter().map(|call| call.id.as_str()).collect())
         }
@@ -88,7 +88,7 @@ mod tests {
     use agent::entry::Answer;
 
     fn user(text: &str) -> Entry {
-        Entry::User { text: text.to_owned() }
+        Entry::user(text)
     }
 
     fn said(text: &str) -> Entry {

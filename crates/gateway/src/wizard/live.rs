@@ -101,10 +101,16 @@ async fn hello(settings: Settings, model: String) -> Result<Worked, String> {
 }
 
 async fn said(provider: Arc<OpenAiChat>, model: &str) -> Result<String, String> {
-    let messages = vec![Message::User { text: HELLO.to_owned() }];
+    let messages = vec![Message::User { text: HELLO.to_owned(), images: Vec::new() }];
     let (model, system) = (model.to_owned(), String::new());
-    let mut answer =
-        provider.ask(ModelRequest { model, system, messages, tools: Vec::new(), max_tokens: None });
+    let mut answer = provider.ask(ModelRequest {
+        model,
+        system,
+        messages,
+        tools: Vec::new(),
+        max_tokens: None,
+        effort: None,
+    });
     let mut whole = String::new();
     while let Some(delta) = answer.next().await {
         match delta.map_err(|error| error.to_string())? {

@@ -375,9 +375,12 @@ pub struct SendParams {
     /// Names the run; one of its own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
-    /// Must be empty here.
+    /// As those of `chat.send`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attachments: Vec<Value>,
+    pub attachments: Vec<crate::chat::Attachment>,
+    /// As that of `chat.send`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<String>,
 }
 
 /// `sessions.abort`: stop a turn, by its session or by itself.

@@ -12,11 +12,18 @@ pub(super) struct Quirks {
     pub(super) max_tokens: &'static str,
     /// Whether the list of models wants the headers of Anthropic's own API.
     pub(super) lists_like_anthropic: bool,
+    /// Whether how much is thought is said in tokens, and not in a word.
+    pub(super) thinks_by_tokens: bool,
 }
 
 impl Default for Quirks {
     fn default() -> Self {
-        Self { asks_for_usage: true, max_tokens: "max_tokens", lists_like_anthropic: false }
+        Self {
+            asks_for_usage: true,
+            max_tokens: "max_tokens",
+            lists_like_anthropic: false,
+            thinks_by_tokens: false,
+        }
     }
 }
 
@@ -26,7 +33,9 @@ impl Quirks {
             // Its newer models answer 400 to the old name; its older ones know the new one.
             "api.openai.com" => Self { max_tokens: "max_completion_tokens", ..Self::default() },
             // Takes a bearer for the chat, and only its own headers for the list.
-            "api.anthropic.com" => Self { lists_like_anthropic: true, ..Self::default() },
+            "api.anthropic.com" => {
+                Self { lists_like_anthropic: true, thinks_by_tokens: true, ..Self::default() }
+            }
             // Answers 422 to the field, and sends the usage unasked.
             "api.mistral.ai" => Self { asks_for_usage: false, ..Self::default() },
             _ => Self::default(),
@@ -45,7 +54,8 @@ mod tests {
     #[test]
     fn only_the_hosts_themselves_are_special() {
         assert_eq!(of("https://api.openai.com/v1").max_tokens, "max_completion_tokens");
-        assert!(of("https://api.anthropic.com/v1").lists_like_anthropic);
+        let anthropic = of("https://api.anthropic.com/v1");
+        assert!(anthropic.lists_like_anthropic && anthropic.thinks_by_tokens);
         assert!(!of("https://api.mistral.ai/v1").asks_for_usage);
         for url in ["https://api.openai.com.example/v1", "http://127.0.0.1:8080/api.mistral.ai"] {
             assert_eq!(of(url), Quirks::default());

@@ -76,7 +76,7 @@ impl Conversation {
     /// Bytes of all that is not to be answered.
     pub(super) fn size(&self) -> usize {
         let of = |it: &Entry| match it {
-            Entry::User { text } | Entry::Notice { text } => text.len(),
+            Entry::User { text, .. } | Entry::Notice { text } => text.len(),
             Entry::Assistant(it) => {
                 it.text.len() + it.calls.iter().map(|it| it.name.len() + it.arguments.len()).sum::<usize>()
             }
@@ -102,7 +102,7 @@ fn names(items: &[Item]) -> Vec<(String, String)> {
 fn entry<'a>(item: &Item, name: impl Fn(&str) -> &'a str) -> Option<Entry> {
     Some(match item {
         Item::System(_) => return None,
-        Item::User(text) => Entry::User { text: text.clone() },
+        Item::User(text) => Entry::user(text.clone()),
         Item::Assistant(text, calls) => {
             let stop_reason = if calls.is_empty() { "stop" } else { "toolUse" }.to_owned();
             Entry::Assistant(Answer {
@@ -161,7 +161,7 @@ mod tests {
 
     fn shown(it: &Conversation) -> String {
         let word = |entry: &Entry| match entry {
-            Entry::User { text } => format!("u:{text}"),
+            Entry::User { text, .. } => format!("u:{text}"),
             Entry::Assistant(it) => format!("a:{}/{}", it.text, it.calls.len()),
             Entry::ToolResult { name, text, .. } => format!("t:{name}={text}"),
             Entry::Notice { .. } => "n".to_owned(),

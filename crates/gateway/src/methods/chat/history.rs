@@ -163,7 +163,7 @@ fn in_flight(gateway: &Gateway, key: &SessionKey) -> Option<Value> {
 
 /// Messages that wait until the run before them has ended.
 fn pending(gateway: &Gateway, key: &SessionKey) -> PendingInputs {
-    let waiting = gateway.runs.of_session(key).into_iter().skip(1);
+    let waiting = gateway.runs.of_session(key).into_iter().skip(1).filter(|it| !it.waits.has_joined());
     let items: Vec<Value> = waiting
         .map(|it| json!({"runId": it.ask.run_id, "text": it.ask.message, "acceptedAt": it.accepted_at}))
         .collect();

@@ -182,6 +182,7 @@ pub(crate) async fn send(caller: Caller, params: SendParams) -> Result<chat::Sen
         idempotency_key: params.idempotency_key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
         timeout_ms: params.timeout_ms,
         attachments: params.attachments,
+        thinking: params.thinking,
         ..chat::SendParams::default()
     };
     crate::methods::chat::send(caller, params).await

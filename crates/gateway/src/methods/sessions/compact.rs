@@ -103,9 +103,10 @@ async fn sum_up(gateway: &Gateway, model: Option<&str>, records: &[StoredRecord]
     let request = ModelRequest {
         model: choice.model.clone(),
         system: TASK.to_owned(),
-        messages: vec![Message::User { text: transcript(records) }],
+        messages: vec![Message::User { text: transcript(records), images: Vec::new() }],
         tools: Vec::new(),
         max_tokens: None,
+        effort: None,
     };
     let mut stream = route::ask(choice.provider.clone(), request, Retry::default());
     let asked = async {

@@ -1,6 +1,7 @@
 //! What can be said of a conversation beside what has a place of its own: by name, kind and scope.
 
 use protocol::Refusal;
+use protocol::sessions::ThinkingLevel;
 use serde_json::{Map, Value};
 
 /// What a value may be; null always takes it away.
@@ -18,7 +19,8 @@ enum Kind {
 /// One line of the table: the name, what it may be, and whether `operator.write` is enough for it.
 struct Trait(&'static str, Kind, bool);
 
-const LEVELS: Kind = Kind::Text(32);
+/// How much the model is to think; `off` and `adaptive` leave it to the model.
+const LEVELS: Kind = Kind::Word(&ThinkingLevel::IDS);
 
 const TRAITS: &[Trait] = &[
     Trait("autoLabel", Kind::Text(512), true),
@@ -38,7 +40,7 @@ const TRAITS: &[Trait] = &[
     Trait("responseUsage", Kind::Word(&["off", "tokens", "full", "on"]), false),
     Trait("sendPolicy", Kind::Word(&["allow", "deny"]), false),
     Trait("groupActivation", Kind::Word(&["mention", "always"]), false),
-    Trait("queueMode", Kind::Word(&["followup", "interrupt"]), false),
+    Trait("queueMode", Kind::Word(&["steer", "followup", "collect", "interrupt"]), false),
     Trait("execHost", Kind::Word(&["auto", "sandbox", "gateway", "node"]), false),
     Trait("execSecurity", Kind::Word(&["deny", "allowlist", "full"]), false),
     Trait("execAsk", Kind::Word(&["off", "on-miss", "always"]), false),
@@ -46,6 +48,14 @@ const TRAITS: &[Trait] = &[
     Trait("spawnDepth", Kind::Number(64), false),
     Trait("subagentRole", Kind::Word(&["orchestrator", "leaf"]), false),
 ];
+
+/// Checks how much the model is to think, where it is said of one message.
+pub(in crate::methods) fn check_level(method: &str, level: Option<&str>) -> Result<(), Refusal> {
+    let Some(level) = level else { return Ok(()) };
+    LEVELS
+        .check(&Value::String(level.to_owned()))
+        .map_err(|why| Refusal::invalid(format!("invalid {method} params: at /thinking: {why}")))
+}
 
 /// Reads the keys of a patch that have no place of their own. What nobody knows is left out. Whether all of it may
 /// be said with `operator.write` comes beside it.

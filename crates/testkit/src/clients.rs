@@ -2,10 +2,12 @@
 //! the tests bring, each from a home of its own.
 
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 use crate::sandbox::{Output, Sandbox};
@@ -62,6 +64,7 @@ impl Clients {
         command.env("OPENCLAW_GATEWAY_TOKEN", token).env("OPENCLAW_NO_AUTO_UPDATE", "1");
         let log = std::fs::File::create(self.home.join("node-host.log")).expect("a file of the sandbox");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a descriptor")).stderr(log);
+        command.process_group(0);
         NodeHost(command.spawn().expect("node can be started"))
     }
 
@@ -98,7 +101,9 @@ pub struct NodeHost(Child);
 
 impl Drop for NodeHost {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        let group = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+        // With all that it has started.
+        let _ = group.map(|it| kill_process_group(it, Signal::KILL));
         let _ = self.0.wait();
     }
 }

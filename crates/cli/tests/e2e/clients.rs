@@ -1,10 +1,12 @@
 //! Clients that others have written work as they are: the original's command line and a library, from a home that is
 //! not the gateway's, over TCP, by the gateway's token.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use testkit::{Clients, Script};
 
-use crate::scene::{Scene, TOKEN};
+use crate::scene::{Scene, TOKEN, until};
 
 fn address(scene: &Scene) -> String {
     format!("ws://127.0.0.1:{}", scene.gateway.port())
@@ -88,6 +90,33 @@ fn the_original_s_command_line_is_refused_with_a_wrong_token() {
     assert_ne!(output.status, 0);
     assert_eq!(output.json()["error"]["details"]["code"], "AUTH_TOKEN_MISMATCH", "{output:?}");
 }
+#[test]
+fn the_original_s_node_host_is_approved_and_does_what_it_is_asked() {
+    let scene = Scene::new();
+    let mut admin = scene.person();
+    admin.wire.patience(Duration::from_secs(180));
+    let host = Clients::new(&scene.sandbox).node_host(scene.gateway.port(), TOKEN);
+    let told = admin.wire.next_event(|it| it["event"] == "node.pair.requested")["payload"].clone();
+    assert_eq!(told["displayName"], "kitchen", "{told}");
+    let approve = json!({"requestId": told["requestId"]});
+    let node = admin.wire.request("node.pair.approve", approve).expect("approved")["node"].clone();
+    let asked = json!({
+        "nodeId": node["nodeId"], "command": "system.which", "params": {"bins": ["sh"]}, "idempotencyKey": "k",
+    });
+    let found = admin.wire.request("node.invoke", asked.clone()).expect("it does");
+    assert!(found.to_string().contains("/sh"), "{found}");
+    let strange = json!({
+        "nodeId": node["nodeId"], "command": "system.nothing", "params": {}, "idempotencyKey": "l",
+    });
+    assert!(admin.wire.request("node.invoke", strange).is_err(), "it has declared no such thing");
+    drop(host);
+    until("the node is still there", || {
+        let list = admin.wire.request("node.list", json!({})).expect("a list");
+        (list["nodes"][0]["connected"] == false).then_some(())
+    });
+    assert!(admin.wire.request("node.invoke", asked).is_err(), "it is gone");
+}
+
 #[test]
 fn a_program_written_with_a_library_works() {
     let scene = Scene::new();

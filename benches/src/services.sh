@@ -1,7 +1,9 @@
 # Run in the machine by its user. What it prints is read by services.rs.
 now() { echo $(($(date +%s%N) / 1000000)); }
 of() { systemctl --user show --value -p "$2" "openclaw-gateway-$1"; }
-active() { until [ "$(of "$1" ActiveState)" = active ] && [ "$(of "$1" MainPID)" != "${2:-0}" ]; do :; done; }
+active() { # PROFILE [PID]: until it runs, and as another process than that
+  until p=$(of "$1" MainPID) && [ "$p" != 0 ] && [ "$p" != "${2:-0}" ] && [ "$(of "$1" ActiveState)" = active ]; do :; done
+}
 install() { for i in $(seq "$1" "$2"); do
   openclaw --profile "p$i" setup --port $((21000 + i * 20)) >/dev/null && openclaw --profile "p$i" gateway install >/dev/null || exit 1
 done; }

@@ -242,15 +242,6 @@ pub struct Row {
     /// `user` where the session has a model of its own.
     #[serde(default)]
     pub model_override_source: Option<String>,
-    /// How much a model may think, by itself: `off`.
-    #[serde(default)]
-    pub thinking_default: String,
-    /// What there is to choose from.
-    #[serde(default)]
-    pub thinking_levels: Vec<ThinkingLevel>,
-    /// Their ids.
-    #[serde(default)]
-    pub thinking_options: Vec<String>,
     /// What a message does that comes while a turn is under way.
     #[serde(default)]
     pub effective_queue_mode: String,
